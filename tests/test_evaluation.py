@@ -1,0 +1,151 @@
+"""Scores against numbers computed by hand, and what a map that says nothing must get."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xailib.evaluation import deletion_curve, iou, mean_interval, pointing_game, relevance_mass
+from xailib.results import Heatmap
+
+MASK = np.array([[False, True], [False, True]])
+SCORES = [pointing_game, iou, relevance_mass]
+
+
+def one(*rows):
+    return np.array([rows], dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("score", "values", "expected"),
+    [
+        (pointing_game, one([0, 1], [0.5, 0.9]), 1),
+        (pointing_game, one([2, 1], [0.5, 0.9]), 0),
+        (pointing_game, one([2, 2], [0.5, 0.9]), 1 / 2),
+        (pointing_game, one([-3, -1], [-2, -4]), 1),
+        (relevance_mass, one([1, 3], [1, 5]), 0.8),
+        (relevance_mass, one([-9, 3], [1, -5]), 0.75),
+        (iou, one([1, 4], [2, 1]), 1 / 3),
+        (iou, one([0, 4], [0, 4]), 1),
+        (iou, one([4, 0], [4, 0]), 0),
+    ],
+)
+def test_scores_by_hand(score, values, expected):
+    assert score(values, MASK)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
+def test_a_blank_map_scores_the_share_that_the_mask_covers(score, value):
+    mask = np.zeros((4, 5), dtype=bool)
+    mask[1, 2:] = True
+    assert score(np.full((1, 4, 5), value), mask)[0] == pytest.approx(3 / 20)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.01, 100))
+def test_scores_do_not_depend_on_the_scale_of_the_map(seed, factor):
+    maps = np.random.default_rng(seed).normal(size=(3, 4, 4))
+    mask = np.arange(16).reshape(4, 4) % 3 == 0
+    for score in SCORES:
+        np.testing.assert_allclose(score(factor * maps, mask), score(maps, mask), atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_mass_on_a_mask_and_on_its_complement_add_up_to_one(seed):
+    maps = np.random.default_rng(seed).normal(size=(3, 4, 4))
+    mask = np.arange(16).reshape(4, 4) % 3 == 0
+    np.testing.assert_allclose(relevance_mass(maps, mask) + relevance_mass(maps, ~mask), 1)
+
+
+def test_iou_at_a_low_threshold_is_the_mask_share_and_at_one_only_the_top():
+    maps, mask = one([1, 2], [3, 4]), MASK
+    assert iou(maps, mask, threshold=1.0)[0] == pytest.approx(1 / 2)
+    assert iou(maps, mask, threshold=0.25)[0] == pytest.approx(1 / 2)
+    assert iou(maps, mask, threshold=0.5)[0] == pytest.approx(2 / 3)
+
+
+def test_a_heatmap_is_brought_to_image_resolution_first():
+    low = Heatmap(np.array([[[0.0, 1.0], [0.0, 1.0]]]), np.array([0]), "by hand", (4, 4), np.array([1.0]))
+    mask = np.zeros((1, 4, 4), dtype=bool)
+    mask[..., 2:] = True
+    np.testing.assert_allclose(relevance_mass(low, mask), (0.75 + 1) / (0.25 + 0.75 + 1))
+    assert pointing_game(low, mask)[0] == 1
+
+
+def test_deletion_of_a_linear_model_gives_partial_sums_of_the_sorted_weights():
+    w = np.array([1.0, 5.0, 3.0, 2.0])
+    curve = deletion_curve(lambda X: X @ w, np.ones((2, 4)), np.tile(w, (2, 1)), steps=4)
+    np.testing.assert_allclose(curve.scores, [[11, 6, 3, 1, 0]] * 2)
+    np.testing.assert_allclose(curve.fractions, [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(curve.area(), (11 / 2 + 6 + 3 + 1) / 4)
+    rising = deletion_curve(lambda X: X @ w, np.ones((1, 4)), w[None], steps=4, least_first=True)
+    np.testing.assert_allclose(rising.scores, [[11, 10, 8, 5, 0]])
+
+
+def test_deletion_in_random_order_is_a_straight_line_on_average():
+    rng, n = np.random.default_rng(0), 2000
+    w = np.array([4.0, 1.0, 1.0, 2.0])
+    curve = deletion_curve(lambda X: X @ w, np.ones((n, 4)), rng.random((n, 4)), steps=4)
+    error = curve.scores.std(axis=0) / np.sqrt(n)
+    assert (np.abs(curve.scores.mean(axis=0) - [8, 6, 4, 2, 0]) <= 4 * error).all()
+    assert mean_interval(curve.area() / 8)[1] < 0.5 < mean_interval(curve.area() / 8)[2]
+
+
+def test_a_pixel_is_deleted_in_all_channels_and_small_calls_change_nothing():
+    rng = np.random.default_rng(2)
+    X, relevance = rng.random((5, 3, 4, 4)), rng.random((5, 4, 4))
+    whole = deletion_curve(lambda X: X.sum(axis=(1, 2, 3)), X, relevance, steps=16, baseline=0.5)
+    parts = deletion_curve(lambda X: X.sum(axis=(1, 2, 3)), X, relevance, steps=16, baseline=0.5, batch_rows=7)
+    np.testing.assert_allclose(parts.scores, whole.scores)
+    top = np.unravel_index(relevance[0].argmax(), (4, 4))
+    assert whole.scores[0, 0] - whole.scores[0, 1] == pytest.approx(X[0, :, *top].sum() - 1.5)
+    np.testing.assert_allclose(whole.scores[:, -1], 24)
+
+
+def test_deletion_follows_one_column_for_each_instance():
+    X = np.arange(6.0).reshape(3, 2)
+    curve = deletion_curve(lambda X: X, X, X, target=[0, 1, 0], steps=2, batch_rows=3)
+    np.testing.assert_allclose(curve.scores[:, 0], [0, 3, 4])
+    assert curve.to_frame().shape == (3, 3)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = np.mean([low <= 0 <= high for _, low, high in (mean_interval(rng.normal(size=8)) for _ in range(2000))])
+    assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+MAPS = np.random.default_rng(0).random((2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pointing_game(MAPS[0], MASK), "maps must have 3 dimensions"),
+        (lambda: pointing_game(MAPS * np.nan, MASK), "maps has 8 missing"),
+        (lambda: pointing_game(MAPS, MASK.astype(int)), "masks must be boolean"),
+        (lambda: pointing_game(MAPS, np.ones((3, 3), bool)), "masks must have the shape of the maps"),
+        (lambda: relevance_mass(MAPS, np.zeros((2, 2), bool)), "mask 0 is empty"),
+        (lambda: relevance_mass(MAPS, np.stack([MASK, MASK | True])), "mask 1 is full"),
+        (lambda: iou(MAPS, MASK, threshold=0), r"threshold must be a number in \(0, 1\]"),
+        (lambda: iou(MAPS, MASK, threshold=1.5), "threshold must be a number"),
+        (lambda: deletion_curve("f", np.ones((2, 4)), np.ones((2, 4))), "predict must be a function"),
+        (lambda: deletion_curve(len, np.ones(4), np.ones(4)), "X must have 2 or 4 dimensions"),
+        (lambda: deletion_curve(len, np.ones((2, 4)), np.ones((2, 3))), r"relevance must have shape \(2, 4\)"),
+        (lambda: deletion_curve(len, np.ones((2, 4)), np.ones((2, 4)), baseline=np.ones(3)), "does not fit X"),
+        (lambda: deletion_curve(len, np.ones((2, 4)), np.ones((2, 4)), steps=0), "steps must be a whole number"),
+        (lambda: deletion_curve(lambda X: X, np.ones((2, 4)), np.ones((2, 4))), "say which one to follow"),
+        (lambda: deletion_curve(lambda X: X, np.ones((2, 4)), np.ones((2, 4)), target=4), "target 4 is out of range"),
+        (lambda: deletion_curve(lambda X: X, np.ones((2, 4)), np.ones((2, 4)), target="a"), "one column number"),
+        (lambda: deletion_curve(lambda X: X[:1], np.ones((2, 4)), np.ones((2, 4))), "one row per input row"),
+        (lambda: mean_interval(np.ones(1)), "at least two scores"),
+        (lambda: mean_interval(np.ones(3), level=1.2), "level must be a number"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()

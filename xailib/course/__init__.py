@@ -1,0 +1,1 @@
+"""The tools around the notebooks: ``python -m xailib.course --help``."""

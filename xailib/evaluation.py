@@ -1,0 +1,290 @@
+"""Scores for explanations: where a map points, how much of it lies on the truth, and what deleting its favourites does.
+
+A map without positive values says nothing, and scores what a blank map would: the share of the picture that the mask covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xailib import _validation as check
+from xailib.models import BATCH_ROWS, batched
+from xailib.results import DeletionCurve, Heatmap
+
+#: small networks are fastest on a CPU in calls of some hundred images
+IMAGES_PER_CALL = 256
+
+__all__ = ["deletion_curve", "iou", "mean_interval", "pointing_game", "relevance_mass"]
+
+
+def pointing_game(maps: Heatmap | np.ndarray, masks: np.ndarray) -> np.ndarray:
+    r"""Does the largest value of each map lie inside its mask?
+
+    .. math:: \mathrm{hit} = \frac{|\{p \in \mathrm{mask}: M_p = \max M\}|}{|\{p: M_p = \max M\}|}
+
+    Parameters
+    ----------
+    maps : Heatmap, or array (n, height, width); a Heatmap is up-sampled to image resolution first
+    masks : boolean array (n, height, width), or (height, width) for all maps; true where the evidence is
+
+    Returns
+    -------
+    array, shape (n,)
+        1 for a hit, 0 for a miss; pixels that share the maximum share the point.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or a mask is empty or covers the whole picture.
+
+    Notes
+    -----
+    Zhang et al. (2018), without the tolerance of 15 pixels. Taught in chapters 0 and 8.
+
+    Examples
+    --------
+    >>> pointing_game(np.array([[[0.1, 0.9], [0.3, 0.2]]]), np.array([[[False, True], [False, False]]]))
+    array([1.])
+    """
+    M, mask = _maps_and_masks(maps, masks)
+    top = M.max(axis=(1, 2), keepdims=True) == M
+    return (top & mask).sum(axis=(1, 2)) / top.sum(axis=(1, 2))
+
+
+def iou(maps: Heatmap | np.ndarray, masks: np.ndarray, *, threshold: float = 0.5) -> np.ndarray:
+    r"""Overlap of the thresholded map with the mask: intersection over union.
+
+    .. math:: \mathrm{IoU} = \frac{|S \cap \mathrm{mask}|}{|S \cup \mathrm{mask}|}, \qquad S = \{p: M_p \ge \tau \max M\}
+
+    Parameters
+    ----------
+    maps, masks : as in :func:`pointing_game`
+    threshold : float in (0, 1], share of each map's own maximum
+
+    Returns
+    -------
+    array, shape (n,), from 0 to 1
+
+    Raises
+    ------
+    ValueError
+        As :func:`pointing_game`, and if the threshold is outside (0, 1].
+
+    Notes
+    -----
+    The number depends on the threshold as much as on the map: report a curve. Taught in chapters 0 and 8.
+
+    Examples
+    --------
+    >>> iou(np.array([[[0.1, 0.9], [0.5, 0.2]]]), np.array([[[False, True], [False, False]]]), threshold=0.5)
+    array([0.5])
+    """
+    check.number(threshold, "threshold", low=0, high=1, open_low=True)
+    M, mask = _maps_and_masks(maps, masks)
+    M = _positive_or_blank(M)
+    chosen = threshold * M.max(axis=(1, 2), keepdims=True) <= M
+    return (chosen & mask).sum(axis=(1, 2)) / (chosen | mask).sum(axis=(1, 2))
+
+
+def relevance_mass(maps: Heatmap | np.ndarray, masks: np.ndarray) -> np.ndarray:
+    r"""Share of a map's positive relevance that lies inside the mask.
+
+    .. math:: \frac{\sum_{p \in \mathrm{mask}} \max(M_p, 0)}{\sum_p \max(M_p, 0)}
+
+    Parameters
+    ----------
+    maps, masks : as in :func:`pointing_game`
+
+    Returns
+    -------
+    array, shape (n,), from 0 to 1
+
+    Raises
+    ------
+    ValueError
+        As :func:`pointing_game`.
+
+    Notes
+    -----
+    Arras, Osman & Samek (2022). With the background as the mask it is a detector of shortcuts. Taught in chapters 0 and 8.
+
+    Examples
+    --------
+    >>> relevance_mass(np.array([[[1.0, 3.0], [-5.0, 0.0]]]), np.array([[[False, True], [False, False]]]))
+    array([0.75])
+    """
+    M, mask = _maps_and_masks(maps, masks)
+    M = _positive_or_blank(M)
+    return (M * mask).sum(axis=(1, 2)) / M.sum(axis=(1, 2))
+
+
+def deletion_curve(
+    predict: Callable[[np.ndarray], np.ndarray],
+    X: Any,
+    relevance: Heatmap | np.ndarray,
+    *,
+    baseline: Any = 0.0,
+    target: Any = None,
+    steps: int = 20,
+    least_first: bool = False,
+    batch_rows: int | None = None,
+) -> DeletionCurve:
+    r"""Replace the most relevant features, or pixels, by a baseline, more and more of them, and watch the prediction.
+
+    .. math:: s_k = f(x \text{ with its } \lceil k d / K \rceil \text{ most relevant of } d \text{ features replaced by } b)
+
+    Parameters
+    ----------
+    predict : function, (m, ...) -> (m,), or (m, k) together with ``target``
+    X : array, shape (n, p) for features or (n, channels, height, width) for images
+    relevance : array (n, p), or array (n, height, width) or Heatmap for images (a pixel goes in all channels at once)
+    baseline : float or array that broadcasts to ``X``: what stands in for a deleted value
+    target : int, (n,) ints or None, the column of ``predict`` to follow
+    steps : int, deletions after the first point; the last one leaves only the baseline
+    least_first : bool, start with the least relevant instead
+    batch_rows : int, rows per model call; by default 50,000 for tables and 256 for images
+
+    Returns
+    -------
+    DeletionCurve
+        ``fractions`` (steps + 1,) and ``scores`` (n, steps + 1), the first of which are the untouched predictions.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit or the predictions are not one number per row.
+
+    Notes
+    -----
+    Samek et al. (2017). Compare with the curve of a random ranking. A deleted pixel is replaced, not absent: what replaces it
+    decides the curve. Taught in chapters 0 and 18.
+
+    Examples
+    --------
+    >>> curve = deletion_curve(lambda X: X @ [3.0, 1.0, 2.0], np.ones((1, 3)), np.array([[3.0, 1.0, 2.0]]), steps=3)
+    >>> curve.scores.tolist()
+    [[6.0, 3.0, 1.0, 0.0]]
+    """
+    check.function(predict, "predict")
+    check.number(steps, "steps", low=1, integer=True)
+    x = check.array(X, "X", ndim=(2, 4))
+    rank = _deletion_rank(x, relevance, least_first)
+    base = _fitting_baseline(baseline, x)
+    columns = None if target is None else _columns(target, len(x))
+    batch_rows = batch_rows or (BATCH_ROWS if x.ndim == 2 else IMAGES_PER_CALL)
+    counts = np.ceil(np.arange(steps + 1) * rank[0].size / steps).astype(int)
+    scores = []
+    for i in _blocks(len(x), max(1, batch_rows // (steps + 1))):
+        rows = np.concatenate([np.where(rank[i] < k, base[i], x[i]) for k in counts])
+        values = batched(predict, rows, batch_rows=batch_rows)
+        scores.append(_follow(values, None if columns is None else columns[i]).reshape(steps + 1, -1).T)
+    order = "least relevant first" if least_first else "most relevant first"
+    return DeletionCurve(counts / rank[0].size, np.concatenate(scores), order)
+
+
+def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, float, float]:
+    r"""Mean of independent scores with its Student-t interval; give differences to compare two methods on the same images.
+
+    .. math:: \bar v \pm t_{n-1} \, s / \sqrt{n}
+
+    Parameters
+    ----------
+    values : array, shape (n,), n >= 2
+    level : float in (0, 1)
+
+    Returns
+    -------
+    (mean, lower, upper)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values.
+
+    Notes
+    -----
+    Taught in chapter 0.
+
+    Examples
+    --------
+    >>> [round(float(v), 3) for v in mean_interval(np.array([1.0, 2.0, 3.0]))]
+    [2.0, -0.484, 4.484]
+    """
+    from scipy import stats
+
+    check.number(level, "level", low=0, high=1, open_low=True)
+    v = check.array(values, "values", ndim=1)
+    if len(v) < 2:
+        raise ValueError("values must hold at least two scores: one score has no spread.")
+    half = stats.t.ppf((1 + level) / 2, len(v) - 1) * v.std(ddof=1) / np.sqrt(len(v))
+    return float(v.mean()), float(v.mean() - half), float(v.mean() + half)
+
+
+def _maps_and_masks(maps: Heatmap | np.ndarray, masks: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (n, height, width) at the masks' resolution, and boolean masks of the same shape."""
+    M = check.array(maps.upsample() if isinstance(maps, Heatmap) else maps, "maps", ndim=3)
+    mask = np.asarray(masks)
+    if mask.dtype != bool:
+        raise TypeError(f"masks must be boolean, not {mask.dtype}: compare with a threshold first, as in masks > 0.")
+    if mask.shape not in (M.shape, M.shape[1:]):
+        raise ValueError(f"masks must have the shape of the maps, {M.shape}, or of one of them, not {mask.shape}.")
+    mask = np.broadcast_to(mask, M.shape)
+    covered = mask.mean(axis=(1, 2))
+    if ((covered == 0) | (covered == 1)).any():
+        bad = int(np.flatnonzero((covered == 0) | (covered == 1))[0])
+        raise ValueError(f"mask {bad} is {'empty' if covered[bad] == 0 else 'full'}, so every map scores the same: leave it out.")
+    return M, mask
+
+
+def _positive_or_blank(M: np.ndarray) -> np.ndarray:
+    """Positive part of each map; a map without one becomes constant."""
+    positive = np.maximum(M, 0)
+    return np.where(positive.max(axis=(1, 2), keepdims=True) > 0, positive, 1.0)
+
+
+def _deletion_rank(x: np.ndarray, relevance: Heatmap | np.ndarray, least_first: bool) -> np.ndarray:
+    """Place in the order of deletion, 0 first, shaped (n, p) or (n, 1, height, width)."""
+    values = check.array(relevance.upsample() if isinstance(relevance, Heatmap) else relevance, "relevance", ndim=(2, 3))
+    wanted = x.shape if x.ndim == 2 else (len(x), *x.shape[2:])
+    if values.shape != wanted:
+        raise ValueError(f"relevance must have shape {wanted} to match X of shape {x.shape}, not {values.shape}.")
+    flat = values.reshape(len(x), -1)
+    order = np.argsort(flat if least_first else -flat, axis=1, kind="stable")
+    rank = np.argsort(order, axis=1, kind="stable")
+    return rank if x.ndim == 2 else rank.reshape(len(x), 1, *x.shape[2:])
+
+
+def _fitting_baseline(baseline: Any, x: np.ndarray) -> np.ndarray:
+    values = check.array(baseline, "baseline")
+    try:
+        return np.broadcast_to(values, x.shape)
+    except ValueError:
+        raise ValueError(
+            f"baseline of shape {values.shape} does not fit X of shape {x.shape}: give a number or an array like X."
+        ) from None
+
+
+def _columns(target: Any, n: int) -> np.ndarray:
+    """The column of the prediction to follow, one per instance."""
+    columns = np.asarray(target)
+    if columns.dtype.kind not in "iu" or columns.shape not in ((), (n,)) or (columns < 0).any():
+        raise ValueError(f"target must be one column number, or one for each of the {n} rows of X, not {target!r}.")
+    return np.broadcast_to(columns, n)
+
+
+def _follow(values: np.ndarray, columns: np.ndarray | None) -> np.ndarray:
+    """One score per row: the predictions themselves, or the column of each row's instance (instances repeat in order)."""
+    if values.ndim == 1:
+        return values
+    if columns is None:
+        raise ValueError(f"predict returns {values.shape[1]} columns: say which one to follow with target=.")
+    if columns.max() >= values.shape[1]:
+        raise ValueError(f"target {columns.max()} is out of range: predict returns {values.shape[1]} columns.")
+    return values[np.arange(len(values)), np.resize(columns, len(values))]
+
+
+def _blocks(n: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -1,0 +1,243 @@
+"""The shell of every lab: it binds widgets to two plain functions, ``compute`` and ``draw``.
+
+The picture is PNG bytes in an Image widget and the numbers are an HTML readout, so a lab looks the same in JupyterLab, in a
+notebook that is only read, and under nbval, which compares the text form.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
+from typing import Any
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure, FigureBase, SubFigure
+
+from xailib import plots
+
+_WIDE = {"description_width": "initial"}
+_ROW = widgets.Layout(width="285px")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a lab's ``compute`` returns: ``numbers`` to read and compare, ``data`` for ``draw`` alone."""
+
+    numbers: dict[str, float | int | str]
+    data: Any = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the reader is asked before the verdict: one of ``options``, or a number when there are none."""
+
+    question: str
+    options: Sequence[str] = ()
+
+
+def slider(label: str, low: float, high: float, value: float, step: float = 1) -> widgets.Widget:
+    """A slider; whole numbers when every bound is whole."""
+    whole = all(float(v).is_integer() for v in (low, high, value, step))
+    kind, number = (widgets.IntSlider, int) if whole else (widgets.FloatSlider, float)
+    numbers = {"min": number(low), "max": number(high), "value": number(value), "step": number(step)}
+    return kind(description=label, style=_WIDE, layout=_ROW, **numbers)
+
+
+def choice(label: str, options: Sequence[str], value: str | None = None) -> widgets.Dropdown:
+    """One of several named options."""
+    return widgets.Dropdown(description=label, options=list(options), value=value or options[0], style=_WIDE, layout=_ROW)
+
+
+def switch(label: str, value: bool = False) -> widgets.Checkbox:
+    """On or off."""
+    return widgets.Checkbox(description=label, value=value, indent=False, layout=_ROW)
+
+
+class Playground:
+    """A lab: controls on the left, picture and numbers on the right, and a verdict that waits for the reader's prediction.
+
+    Parameters
+    ----------
+    compute : function of the controls' values -> Reading; pure, so that it can be tested and cached
+    draw : function (Reading, Figure) -> None
+    controls : widget for each argument of ``compute``, made with :func:`slider`, :func:`choice` and :func:`switch`
+    filmstrip : five settings (dicts of control values; missing ones keep their first value) shown as a static picture
+    predict, verdict : question to the reader, and a function (Reading, prediction or None) -> one sentence of feedback;
+        both or neither. The prediction is None after *Skip*.
+    title : heading of the lab
+    size : inches of the picture
+
+    Notes
+    -----
+    Controls are always live; only the verdict waits. An exception in ``compute`` or ``draw`` is shown in the readout, since
+    JupyterLab shows nothing for an error in a callback.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[..., Reading],
+        draw: Callable[[Reading, FigureBase], None],
+        controls: Mapping[str, widgets.Widget],
+        *,
+        filmstrip: Sequence[Mapping[str, Any]],
+        title: str,
+        predict: Prediction | None = None,
+        verdict: Callable[[Reading, Any], str] | None = None,
+        size: tuple[float, float] = (6.2, 3.8),
+    ) -> None:
+        if (predict is None) != (verdict is None):
+            raise ValueError("predict and verdict belong together: give both or neither.")
+        self.compute, self.draw, self.controls, self.title = compute, draw, dict(controls), title
+        self.settings_of_filmstrip = [{**self.settings, **settings} for settings in filmstrip]
+        self.predict, self.verdict = predict, verdict
+        self.figure = Figure(figsize=size, dpi=100)
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(width=f"{100 * size[0]:.0f}px", flex="0 0 auto"))
+        self.readout, self.answer = widgets.HTML(), _Answer(predict) if predict else None
+        self.widget = self._assemble()
+        self.refresh()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The present value of each control."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def refresh(self, _change: object = None) -> None:
+        """Compute, draw and show the present settings; on an error, say what went wrong and keep the last picture."""
+        try:
+            self.reading = self.compute(**self.settings)
+            self.picture.value = self._render()
+            self.readout.value = _table(self.reading.numbers)
+            self._judge()
+        except Exception as error:
+            self.readout.value = f"<p><b>These settings do not work.</b> {escape(f'{type(error).__name__}: {error}')}</p>"
+
+    def text(self) -> str:
+        """Settings and numbers as text: what nbval compares and a screen reader reads."""
+        settings = ", ".join(f"{name} = {_plain(value)}" for name, value in self.settings.items())
+        numbers = ", ".join(f"{name} = {_plain(value)}" for name, value in self.reading.numbers.items())
+        return f"{self.title}\n  settings: {settings}\n  readings: {numbers}"
+
+    def user_sets(self, **values: Any) -> str:
+        """Set controls as the browser does, through ``set_state``, and return the new text form."""
+        for name, value in values.items():
+            control = self.controls[name]
+            selects = isinstance(control, widgets.Dropdown)
+            control.set_state({"index": control.options.index(value)} if selects else {"value": value})
+        return self.text()
+
+    def user_predicts(self, prediction: Any = None) -> str:
+        """Give a prediction (None: *Skip*), as the buttons do, and return the verdict."""
+        if self.answer is None:
+            raise ValueError("this lab asks for no prediction.")
+        self.answer.give(prediction)
+        return self.reading_verdict()
+
+    def reading_verdict(self) -> str:
+        """The verdict on the present reading, or an empty text while the prediction is missing."""
+        if self.answer is None or self.verdict is None or not self.answer.given:
+            return ""
+        return self.verdict(self.reading, self.answer.prediction)
+
+    def filmstrip(self) -> None:
+        """Show the chosen settings as one static picture: for print, for GitHub, and for readers without a kernel."""
+        readings = [self.compute(**settings) for settings in self.settings_of_filmstrip]
+        figure = plt.figure(figsize=(12.6, 8.0))
+        with plt.rc_context({"font.size": 8.5, "axes.titlesize": 9}):
+            panels: list[SubFigure] = np.ravel(figure.subfigures(2, 3, wspace=0.02, hspace=0.04)).tolist()  # type: ignore[arg-type]
+            for panel, settings, reading in zip(panels, self.settings_of_filmstrip, readings, strict=False):
+                panel.suptitle(self._changed(settings), fontsize=9.5, fontweight="bold", color=plots.ANCHOR)
+                self.draw(reading, panel)
+            panels[-1].text(0.06, 0.94, self._legend(readings), va="top", fontsize=8.5, linespacing=1.35)
+        caption = f"Filmstrip of the lab '{self.title}': {len(readings)} settings, with the readings of each."
+        plots.show(figure, caption)
+
+    def _changed(self, settings: Mapping[str, Any]) -> str:
+        """Title of a panel: the controls that differ between the panels."""
+        varying = [n for n in self.controls if len({repr(s[n]) for s in self.settings_of_filmstrip}) > 1]
+        return ", ".join(f"{name} = {_plain(settings[name])}" for name in varying)
+
+    def _legend(self, readings: Sequence[Reading]) -> str:
+        """The readings of all panels, for the free sixth field; at most four numbers each."""
+        lines = []
+        for settings, reading in zip(self.settings_of_filmstrip, readings, strict=True):
+            numbers = list(reading.numbers.items())[:4]
+            lines += [self._changed(settings), *(f"    {name} = {_plain(value)}" for name, value in numbers), ""]
+        return "\n".join(lines)
+
+    def _render(self) -> bytes:
+        self.figure.clear()
+        self.draw(self.reading, self.figure)
+        buffer = BytesIO()
+        self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _judge(self) -> None:
+        if self.answer is not None:
+            self.answer.feedback.value = f"<p>{escape(self.reading_verdict())}</p>"
+
+    def _assemble(self) -> widgets.Widget:
+        """Lay the widgets out and bind them."""
+        for control in self.controls.values():
+            control.observe(self.refresh, "value")
+        side = [*self.controls.values()]
+        if self.answer is not None:
+            self.answer.on_change = self._judge
+            side.append(self.answer.widget)
+        heading = widgets.HTML(f"<b>{escape(self.title)}</b>")
+        left = widgets.VBox(side, layout=widgets.Layout(width="300px", flex="0 0 auto"))
+        right = widgets.VBox([self.picture, self.readout])
+        return widgets.VBox([heading, widgets.HBox([left, right], layout=widgets.Layout(flex_flow="row wrap"))])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Live view, stable text and a still picture in one output."""
+        bundle = dict(self.widget._repr_mimebundle_(include=None, exclude=None))
+        bundle["text/plain"] = self.text()
+        bundle["image/png"] = b64encode(self.picture.value).decode()
+        return bundle
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+class _Answer:
+    """The question, an input, *Check* and *Skip*, and room for the feedback."""
+
+    def __init__(self, predict: Prediction) -> None:
+        self.given, self.prediction = False, None
+        self.on_change: Callable[[], None] = lambda: None
+        self.input = self._input(predict)
+        check = widgets.Button(description="Check my prediction", button_style="primary", layout=widgets.Layout(width="auto"))
+        skip = widgets.Button(description="Skip", layout=widgets.Layout(width="auto"))
+        check.on_click(lambda _: self.give(self.input.value))
+        skip.on_click(lambda _: self.give(None))
+        self.feedback = widgets.HTML()
+        question = widgets.HTML(f"<p style='line-height:1.3'><b>First predict.</b> {escape(predict.question)}</p>")
+        self.widget = widgets.VBox([question, self.input, widgets.HBox([check, skip]), self.feedback])
+
+    @staticmethod
+    def _input(predict: Prediction) -> widgets.Widget:
+        if predict.options:
+            return widgets.RadioButtons(options=list(predict.options), value=None, layout=widgets.Layout(width="auto"))
+        return widgets.FloatText(layout=widgets.Layout(width="120px"))
+
+    def give(self, prediction: Any) -> None:
+        """Record a prediction and open the verdict."""
+        self.given, self.prediction = True, prediction
+        self.on_change()
+
+
+def _plain(value: Any) -> str:
+    """A number or setting as stable text."""
+    return f"{value + 0.0:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(numbers: Mapping[str, Any]) -> str:
+    """The readout: names and numbers in a small table."""
+    cell = "<td style='padding:1px 14px 1px 0'>"
+    rows = (f"<tr>{cell}{escape(name)}</td>{cell}<b>{escape(_plain(value))}</b></td></tr>" for name, value in numbers.items())
+    return f"<table>{''.join(rows)}</table>"

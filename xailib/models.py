@@ -1,0 +1,175 @@
+"""Models as functions: ``predict(X) -> (n,)`` or ``(n, k)``, and the one place that calls them.
+
+Every perturbation method of the course builds its rows first and asks the model once per memory-bounded batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xailib import _validation as check
+
+Predict = Callable[[Any], np.ndarray]
+
+#: rows per model call: large enough that forests and boosting reach their best time per row, small enough for any laptop
+BATCH_ROWS = 50_000
+
+
+def predictor(model: Any, output: str = "auto", *, class_index: int | None = None) -> Predict:
+    r"""Turn a scikit-learn estimator, a pipeline or a torch module into a plain function of the inputs.
+
+    Parameters
+    ----------
+    model : estimator with ``predict`` or ``predict_proba``, torch module, or function (returned as it is when ``output="auto"``)
+    output : {"auto", "probability", "log_odds", "value", "label", "logit"}
+        ``"auto"``: the probability of the last class for a binary classifier, all probabilities for more classes, the value for
+        a regressor, the raw output for a torch module. ``"log_odds"`` is :math:`\log p - \log(1 - p)`. ``"logit"`` is a torch
+        module's raw output; torch modules also offer ``"probability"`` (softmax) and ``"label"``.
+    class_index : int, optional
+        Which column of a several-class output to return, as shape (n,).
+
+    Returns
+    -------
+    function, (n, p) -> (n,) or (n, k)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model can not give the output asked for; the message says which ones it can.
+
+    Notes
+    -----
+    Used by every chapter; introduced in chapter 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> predictor(LogisticRegression(max_iter=500).fit(X, y), class_index=2)(X[:3]).round(3)
+    array([0., 0., 0.])
+    """
+    check.one_of(output, "output", ["auto", "probability", "log_odds", "value", "label", "logit"])
+    if class_index is not None:
+        check.number(class_index, "class_index", low=0, integer=True)
+    raw = _torch_function(model, output) if _is_torch(model) else _estimator_function(model, output)
+    return raw if class_index is None else _one_column(raw, class_index)
+
+
+def _estimator_function(model: Any, output: str) -> Predict:
+    """The function behind a scikit-learn style model."""
+    if output == "auto" and callable(model) and not hasattr(model, "predict"):
+        return model
+    if not hasattr(model, "predict"):
+        raise TypeError(f"model must be an estimator, a torch module or a function, not {type(model).__name__}.")
+    if output == "auto":
+        output = "probability" if hasattr(model, "predict_proba") else "value"
+    if output in ("value", "label"):
+        return lambda X: np.asarray(model.predict(X))
+    if output == "logit":
+        raise ValueError("output 'logit' is for torch modules: use 'log_odds' with an estimator.")
+    if not hasattr(model, "predict_proba"):
+        raise TypeError(f"{type(model).__name__} has no predict_proba: use output='value' or output='label'.")
+    return (lambda X: _last_if_binary(model.predict_proba(X))) if output == "probability" else _log_odds(model)
+
+
+def _log_odds(model: Any) -> Predict:
+    """Log-odds of the last class, from probabilities kept away from 0 and 1 by the smallest float."""
+
+    def predict(X: Any) -> np.ndarray:
+        p = np.clip(model.predict_proba(X), np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
+        return _last_if_binary(np.log(p) - np.log1p(-p))
+
+    return predict
+
+
+def _last_if_binary(P: np.ndarray) -> np.ndarray:
+    return P[:, 1] if P.shape[1] == 2 else P
+
+
+def _is_torch(model: Any) -> bool:
+    """True for a torch module, without importing torch for anything else."""
+    return any(base.__module__.startswith("torch.nn") for base in type(model).__mro__)
+
+
+def _torch_function(model: Any, output: str) -> Predict:
+    """The function behind a torch module: arrays in, arrays out, in evaluation mode, no gradients, mode restored."""
+    import torch
+
+    def predict(X: Any) -> np.ndarray:
+        first = next(model.parameters(), torch.zeros(1))
+        inputs = torch.as_tensor(np.array(X), dtype=first.dtype, device=first.device)
+        training = model.training
+        model.eval()
+        try:
+            with torch.no_grad():
+                logits = model(inputs)
+        finally:
+            model.train(training)
+        if output == "label":
+            return logits.argmax(1).cpu().numpy()
+        return (torch.softmax(logits, 1) if output == "probability" else logits).cpu().numpy()
+
+    if output in ("log_odds", "value"):
+        raise ValueError(f"output {output!r} is for estimators: a torch module gives 'logit', 'probability' or 'label'.")
+    return predict
+
+
+def _one_column(predict: Predict, class_index: int) -> Predict:
+    def predict_one(X: Any) -> np.ndarray:
+        values = predict(X)
+        if values.ndim != 2 or class_index >= values.shape[1]:
+            raise ValueError(f"class_index {class_index} is out of range: the model's output has shape {values.shape}.")
+        return values[:, class_index]
+
+    return predict_one
+
+
+def batched(predict: Predict, X: Any, *, batch_rows: int = BATCH_ROWS, width: int | None = None) -> np.ndarray:
+    """Call ``predict`` on slices of at most ``batch_rows`` rows and check what comes back.
+
+    Parameters
+    ----------
+    predict : function, (n, p) -> (n,) or (n, k)
+    X : array or DataFrame, n rows
+    batch_rows : int, rows per call
+    width : int, optional: demand exactly this many output columns (1 means shape (n,))
+
+    Returns
+    -------
+    array, shape (n,) or (n, k), float
+
+    Raises
+    ------
+    ValueError
+        If the model returns the wrong number of rows or columns, or anything that is not a finite number.
+    """
+    check.function(predict, "predict")
+    check.number(batch_rows, "batch_rows", low=1, integer=True)
+    rows = X.iloc if isinstance(X, pd.DataFrame) else X
+    parts = [
+        _checked(predict(rows[i : i + batch_rows]), len(rows[i : i + batch_rows]), width) for i in range(0, len(X), batch_rows)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _checked(values: Any, n: int, width: int | None) -> np.ndarray:
+    """Model output as a float array, or one sentence about what is wrong with it."""
+    try:
+        values = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError("predict must return numbers: for labels use xailib.predictor(model, output='probability').") from None
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim not in (1, 2) or len(values) != n:
+        raise ValueError(f"predict must return one row per input row: {n} rows in, an output of shape {values.shape} back.")
+    if width is not None and width != (1 if values.ndim == 1 else values.shape[1]):
+        one = "one number per row: choose a class with xailib.predictor(model, class_index=...)"
+        raise ValueError(f"predict must return {one if width == 1 else f'{width} columns'}, but gave shape {values.shape}.")
+    if not np.isfinite(values).all():
+        raise ValueError("predict returned missing or infinite values: check the model on these rows before explaining it.")
+    return values

@@ -1,0 +1,205 @@
+"""How each result type is drawn, the colours and their roles, and how a figure enters a notebook.
+
+Colours have roles: ``ANCHOR`` is what the figure is about, ``POSITIVE`` and ``NEGATIVE`` are signs, ``CONTEXT`` is everything
+else. Signs are also told apart by position or hatching, never by colour alone.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from importlib.resources import files
+from io import BytesIO
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from xailib.results import Attribution, DeletionCurve, Effect, Heatmap, Importance
+
+ANCHOR = "#1b3a57"
+POSITIVE = "#c8553d"
+NEGATIVE = "#3c8dbc"
+CONTEXT = "#a9a9a9"
+TRUTH = "#d9a441"
+SIGNED_MAP = "RdBu_r"
+
+STYLE = str(files("xailib") / "xailib.mplstyle")
+plt.style.use(STYLE)
+
+
+def show(figure: Figure, caption: str) -> None:
+    """Put a figure into the notebook: PNG with alternative text, the same sentence as plain text and as a visible caption.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure; it is closed, so that it is not shown twice
+    caption : one sentence that says what a reader who cannot see the picture needs
+    """
+    from IPython.display import Markdown, display
+
+    bundle = {"image/png": b64encode(png(figure)).decode(), "text/plain": f"Figure: {caption}"}
+    display(bundle, raw=True, metadata={"image/png": {"alt": caption}})
+    display(Markdown(f"*{caption}*"))
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG bytes without a creation stamp; the figure is closed."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def axes(ax: Axes | None, **size: Any) -> Axes:
+    """``ax`` itself, or the axes of a new figure."""
+    return ax if ax is not None else plt.subplots(**size)[1]
+
+
+def importance(result: Importance, ax: Axes | None = None) -> Axes:
+    """Horizontal bars with 95 % intervals, largest on top, a line at "no reliance"."""
+    order = np.argsort(result.values, kind="stable")
+    ax = axes(ax, figsize=(6.4, 0.9 + 0.27 * len(order)))
+    half = result.interval()[order, 1] - result.values[order]
+    ax.barh(range(len(order)), result.values[order], xerr=half, color=ANCHOR, ecolor=CONTEXT, height=0.65)
+    ax.set_yticks(range(len(order)), [result.names[j] for j in order])
+    ax.axvline(1.0 if result.unit.startswith("ratio") else 0.0, color="black", lw=0.8)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel(result.unit)
+    return ax
+
+
+def attribution(result: Attribution, ax: Axes | None = None, *, row: int = 0) -> Axes:
+    """Signed horizontal bars of one instance, largest on top; sign is colour and direction."""
+    values = np.atleast_2d(result.values)[row]
+    order = np.argsort(np.abs(values), kind="stable")
+    ax = axes(ax, figsize=(6.4, 0.9 + 0.27 * len(order)))
+    ax.barh(range(len(order)), values[order], color=np.where(values[order] >= 0, POSITIVE, NEGATIVE), height=0.65)
+    ax.set_yticks(range(len(order)), [result.feature_names[j] for j in order])
+    ax.axvline(0, color="black", lw=0.8)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("contribution to the prediction")
+    return ax
+
+
+def heatmap(
+    result: Heatmap, ax: Axes | None = None, *, image: np.ndarray | None = None, index: int = 0, limit: float | None = None
+) -> Axes:
+    """One map at image resolution, over its image in grey when given.
+
+    A map with negative values gets a diverging scale centred on zero, another one starts at zero. ``limit`` is the value of
+    the strongest colour: give one number to several maps to make them comparable, by default it is the map's own largest.
+    """
+    ax = axes(ax, figsize=(3.2, 3.2))
+    values = result.upsample()[index]
+    limit = limit or float(np.abs(values).max()) or 1.0
+    signed = bool(result.values.min() < 0)
+    style: dict[str, Any] = {"cmap": SIGNED_MAP if signed else "magma", "vmin": -limit if signed else 0, "vmax": limit}
+    if image is not None:
+        ax.imshow(np.asarray(image).reshape(-1, *values.shape).mean(axis=0), cmap="gray", vmin=0, vmax=1)
+        style["alpha"] = 0.85 * np.clip(np.abs(values) / limit, 0, 1)  # no evidence: the image shows through
+    ax.imshow(values, **style)
+    ax.set_axis_off()
+    return ax
+
+
+def deletion_curve(result: DeletionCurve, ax: Axes | None = None, *, label: str | None = None) -> Axes:
+    """Mean prediction against the share of features replaced."""
+    ax = axes(ax)
+    ax.plot(100 * result.fractions, result.scores.mean(axis=0), label=label or result.order)
+    ax.set_xlabel("features replaced (%)")
+    ax.set_ylabel("mean prediction")
+    return ax
+
+
+def effect(result: Effect, ax: Axes | None = None) -> Axes:
+    """A map for two features, bars for levels, otherwise a line with its band, its ICE curves and a rug of the data."""
+    ax = axes(ax)
+    if len(result.names) == 2:
+        return _effect_map(result, ax)
+    if result.method == "ALE over levels" or not _is_numeric(result.grid[0]):
+        _effect_bars(result, ax)
+    else:
+        _effect_line(result, ax)
+    ax.set_xlabel(result.names[0])
+    ax.set_ylabel(_effect_unit(result))
+    return ax
+
+
+def rug(values: np.ndarray, ax: Axes, *, n_ticks: int = 150) -> None:
+    """Ticks along the lower edge at evenly spaced quantiles of the data: many ticks, many rows."""
+    ticks = np.quantile(np.asarray(values, dtype=float), np.linspace(0, 1, n_ticks))
+    ax.plot(ticks, np.full(n_ticks, 0.015), "|", color=CONTEXT, ms=7, mew=0.8, transform=ax.get_xaxis_transform(), zorder=1)
+
+
+def _effect_unit(result: Effect) -> str:
+    if result.method == "derivative ICE":
+        return "slope of the prediction"
+    centred = "ALE" in result.method or "centred" in result.method
+    return "change of the prediction" if centred else "prediction"
+
+
+def _effect_line(result: Effect, ax: Axes) -> None:
+    grid = result.grid[0]
+    if result.curves is not None:
+        _ice_curves(result.curves, grid, ax)
+    if result.lower is not None and result.upper is not None:
+        ax.fill_between(grid, result.lower, result.upper, color=ANCHOR, alpha=0.2, lw=0)
+    ax.plot(grid, result.values, color=ANCHOR, lw=2.5)
+    if result.data is not None:
+        rug(result.data[0], ax)
+
+
+def _ice_curves(curves: np.ndarray, grid: np.ndarray, ax: Axes, *, n_curves: int = 80) -> None:
+    """Thin lines for rows spread evenly over the table, so that the picture stays readable."""
+    shown = curves[np.linspace(0, len(curves) - 1, min(n_curves, len(curves))).astype(int)]
+    ax.plot(grid, shown.T, color=CONTEXT, lw=0.7, alpha=0.6)
+
+
+def _effect_bars(result: Effect, ax: Axes) -> None:
+    """One bar per level, with the share of rows under its name where there is room."""
+    places = np.arange(len(result.values))
+    error = None if result.upper is None else result.upper - result.values
+    ax.bar(places, result.values, yerr=error, color=ANCHOR, ecolor=CONTEXT, capsize=3, width=0.65)
+    levels = [str(level) for level in result.grid[0]]
+    if result.data is not None and len(levels) <= 8:
+        levels = [f"{name}\n{np.mean(result.data[0] == level):.0%}" for name, level in zip(levels, result.grid[0], strict=True)]
+    ax.set_xticks(places, levels)
+    ax.axhline(0, color="black", lw=0.8)
+    ax.grid(axis="x", visible=False)
+
+
+def _effect_map(result: Effect, ax: Axes) -> Axes:
+    """Colour for the value at each pair of grid points; dots are rows, so that colour without dots is seen as a guess."""
+    mesh = _ale_cells(result, ax) if "ALE" in result.method else _prediction_map(result, ax)
+    ax.figure.colorbar(mesh, ax=ax, label=_effect_unit(result))
+    if result.data is not None and all(_is_numeric(grid) for grid in result.grid):
+        rows = np.linspace(0, len(result.data[0]) - 1, min(400, len(result.data[0]))).astype(int)
+        ax.plot(result.data[0][rows], result.data[1][rows], ".", color="black", ms=2, alpha=0.5)
+    ax.grid(visible=False)
+    ax.set_xlabel(result.names[0])
+    ax.set_ylabel(result.names[1])
+    return ax
+
+
+def _ale_cells(result: Effect, ax: Axes) -> Any:
+    """Mean of the four corners of each cell; a cell without rows is hatched, for its value is borrowed from elsewhere."""
+    g = result.values
+    cells = np.ma.masked_where(result.details["counts"] == 0, (g[:-1, :-1] + g[1:, :-1] + g[:-1, 1:] + g[1:, 1:]) / 4)
+    limit = float(np.abs(cells).max()) or 1.0
+    ax.patch.set(hatch="////", edgecolor=CONTEXT, facecolor="white")
+    return ax.pcolormesh(result.grid[0], result.grid[1], cells.T, cmap=SIGNED_MAP, vmin=-limit, vmax=limit)
+
+
+def _prediction_map(result: Effect, ax: Axes) -> Any:
+    places = [grid.astype(float) if _is_numeric(grid) else np.arange(len(grid)) for grid in result.grid]
+    for axis, grid, place in zip((ax.xaxis, ax.yaxis), result.grid, places, strict=True):
+        if not _is_numeric(grid):
+            axis.set_ticks(place, [str(level) for level in grid])
+    smooth = all(_is_numeric(grid) for grid in result.grid)
+    return ax.pcolormesh(*places, result.values.T, shading="gouraud" if smooth else "nearest", cmap="cividis")
+
+
+def _is_numeric(grid: np.ndarray) -> bool:
+    return grid.dtype.kind in "iuf"
