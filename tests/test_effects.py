@@ -34,7 +34,7 @@ def gaussians(n: int, rho: float = RHO, seed: int = 0) -> np.ndarray:
 def mixed(n: int = 300, seed: int = 0) -> pd.DataFrame:
     """A table with a float, a count, an unordered and an ordered category."""
     rng = np.random.default_rng(seed)
-    size = rng.normal(100, 30, n)
+    size = np.maximum(rng.normal(100, 30, n), 20)
     kind = np.where(size + rng.normal(0, 25, n) > 105, "house", rng.choice(["flat", "loft", "cabin"], n))
     grade = pd.Categorical(rng.choice(["low", "mid", "top"], n), categories=["low", "mid", "top"], ordered=True)
     rooms = np.maximum(1, (size / 25).astype(int) + rng.integers(-1, 2, n))
@@ -91,14 +91,17 @@ def literal_first_order(f, X, j, edges):
     return np.array([value - centre for value in g])
 
 
-def literal_second_order(f, X, j, l, e1, e2):
+def literal_second_order(f, X, first_column, second_column, e1, e2):
     K1, K2 = len(e1) - 1, len(e2) - 1
     cells = {(a, b): [] for a in range(1, K1 + 1) for b in range(1, K2 + 1)}
     for row in X:
-        a, b = interval_of(row[j], e1), interval_of(row[l], e2)
-        f22, f21 = f(with_value(row, {j: e1[a], l: e2[b]})), f(with_value(row, {j: e1[a], l: e2[b - 1]}))
-        f12, f11 = f(with_value(row, {j: e1[a - 1], l: e2[b]})), f(with_value(row, {j: e1[a - 1], l: e2[b - 1]}))
-        cells[a, b].append((f22 - f21) - (f12 - f11))
+        a, b = interval_of(row[first_column], e1), interval_of(row[second_column], e2)
+        upper, lower = (
+            f(with_value(row, {first_column: e1[a], second_column: edge}))
+            - f(with_value(row, {first_column: e1[a - 1], second_column: edge}))
+            for edge in (e2[b], e2[b - 1])
+        )
+        cells[a, b].append(upper - lower)
     centre = {(a, b): ((e1[a - 1] + e1[a]) / 2 / (e1[-1] - e1[0]), (e2[b - 1] + e2[b]) / 2 / (e2[-1] - e2[0])) for a, b in cells}
     full = [cell for cell in cells if cells[cell]]
     delta = {}
@@ -208,7 +211,7 @@ def test_categories_equal_scikit_learn():
 def test_integer_columns_work_where_scikit_learn_raises():
     X = np.random.default_rng(0).integers(0, 200, (300, 2))
     model = LinearRegression().fit(X, X @ [2.0, 1.0])
-    with pytest.raises(ValueError, match="[Ii]nteger"):
+    with pytest.raises(ValueError, match="nteger"):
         sklearn_pd(model, X, [0], method="brute")
     grid = np.linspace(0, 199, 7)
     result = partial_dependence(predictor(model), X, 0, grid=grid)
@@ -318,8 +321,9 @@ def test_product_of_correlated_features_is_half_rho_a_squared():
     X = gaussians(40_000)
     result = ale(lambda X: X[:, 0] * X[:, 1], X, 0)
     inner = np.abs(result.grid[0]) < 2
-    expected = RHO * (result.grid[0] ** 2 - 1) / 2
-    assert np.abs(result.values - expected)[inner].max() < 0.05
+    # up to a constant: the two outermost intervals are wide, and their mid-points shift the centring by 0.08
+    difference = (result.values - RHO * result.grid[0] ** 2 / 2)[inner]
+    assert np.ptp(difference) < 0.05
 
 
 def test_two_levels_differ_by_the_mean_difference():
@@ -413,17 +417,17 @@ def product(X):
     return X[:, 0] * X[:, 1] + np.sin(3 * X[:, 0])
 
 
-def bounded(n, seed):
+def bounded(n, seed, rho=RHO):
     """Rows whose first feature stays inside a fixed grid, correlated with the second."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, n])
     a = rng.uniform(-2, 2, n)
-    return np.column_stack([a, RHO * a + math.sqrt(1 - RHO**2) * rng.standard_normal(n)])
+    return np.column_stack([a, rho * a + math.sqrt(1 - rho**2) * rng.standard_normal(n)])
 
 
-def coverage(effect, *, n_rows, repetitions):
-    """Share of intervals that hold the same effect computed on a million rows, and share of bands that hold it everywhere."""
-    truth = effect(bounded(1_000_000, 987_654), 0).values
-    results = [effect(bounded(n_rows, seed), seed) for seed in range(repetitions)]
+def coverage(effect, *, n_rows, repetitions, rho=RHO):
+    """Share of intervals that hold the same effect computed on 200,000 rows, and share of bands that hold it everywhere."""
+    truth = effect(bounded(200_000, 0, rho), 0).values
+    results = [effect(bounded(n_rows, seed, rho), seed) for seed in range(repetitions)]
     inside = np.array([(r.lower <= truth) & (truth <= r.upper) for r in results])
     return inside.mean(), inside.reshape(repetitions, -1).all(axis=1).mean()
 
@@ -452,7 +456,8 @@ def test_simultaneous_bands_cover_the_whole_curve():
 @pytest.mark.parametrize("name", BANDS)
 def test_intervals_cover_in_simulation_at_the_stated_repetitions(name, n_rows):
     pointwise, _ = coverage(lambda X, seed: BANDS[name](X, seed), n_rows=n_rows, repetitions=1000)
-    assert 0.935 < pointwise < 0.975
+    # the points of a curve are correlated, in the extreme all alike: the standard error of the share is up to 0.007
+    assert 0.93 < pointwise < 0.975
 
 
 @pytest.mark.full
@@ -462,15 +467,30 @@ def test_simultaneous_bands_cover_at_the_stated_repetitions(name):
     assert 0.925 < everywhere < 0.98
 
 
-@pytest.mark.full
-def test_second_order_and_level_intervals_cover_at_the_stated_repetitions():
-    def levels(X, seed):
-        table = pd.DataFrame({"k": np.digitize(X[:, 0], [-1, 0, 1]), "b": X[:, 1]})
-        f = lambda X: np.asarray(X["k"] ** 2 * X["b"])
-        return ale(f, table, "k", discrete=True, n_resamples=200, random_state=seed)
+def level_effect(X, seed):
+    """Jumps between four levels of a count."""
+    table = pd.DataFrame({"k": np.digitize(X[:, 0], [-1, 0, 1]), "b": X[:, 1]})
+    return ale(lambda X: X["k"] ** 2 * X["b"], table, "k", discrete=True, n_resamples=200, random_state=seed)
 
-    pointwise, _ = coverage(levels, n_rows=500, repetitions=1000)
-    assert 0.935 < pointwise < 0.975
+
+def second_order_effect(X, seed):
+    """A surface over twenty cells, some of them thin."""
+    bins = (np.linspace(-2, 2, 5), np.array([-9.0, -1.5, -0.5, 0.5, 1.5, 9.0]))
+    return ale(lambda X: np.sin(X[:, 0] * X[:, 1]), X, (0, 1), bins=bins, n_resamples=200, random_state=seed)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("effect", "rho"), [(level_effect, RHO), (second_order_effect, 0.3)])
+def test_other_intervals_cover_at_the_stated_repetitions(effect, rho):
+    pointwise, _ = coverage(effect, n_rows=1000, repetitions=1000, rho=rho)
+    assert 0.93 < pointwise < 0.975
+
+
+@pytest.mark.full
+def test_intervals_do_not_know_what_empty_cells_hold():
+    """At a strong correlation cells without rows borrow a neighbour's value: no resampling of the rows can tell the error."""
+    pointwise, _ = coverage(second_order_effect, n_rows=1000, repetitions=200, rho=0.9)
+    assert pointwise < 0.9
 
 
 def test_bands_cost_no_predictions_and_repeat_with_their_seed():
@@ -542,7 +562,10 @@ def test_frames_keep_their_dtypes_and_are_not_changed(features):
 def test_arrays_of_text_columns_and_read_only_arrays():
     frame = mixed()[["size", "kind"]].astype({"kind": object})
     rows = frame.to_numpy(dtype=object)
-    f = lambda X: np.where(X[:, 1] == "flat", 1.0, 2.0) * X[:, 0].astype(float)
+
+    def f(X):
+        return np.where(X[:, 1] == "flat", 1.0, 2.0) * X[:, 0].astype(float)
+
     rows.flags.writeable = False
     by_name = ale(lambda X: np.where(X["kind"] == "flat", 1.0, 2.0) * X["size"], frame, "kind")
     np.testing.assert_allclose(ale(f, rows, 1).values, by_name.values)
@@ -572,7 +595,10 @@ def test_level_order_keeps_own_orders_and_places_similar_levels_together():
 
 def test_a_class_must_be_chosen():
     X = gaussians(50)
-    many = lambda X: np.column_stack([X[:, 0], -X[:, 0]])
+
+    def many(X):
+        return np.column_stack([X[:, 0], -X[:, 0]])
+
     for call in (partial_dependence, ice, ale):
         with pytest.raises(ValueError, match="choose a class"):
             call(many, X, 0)

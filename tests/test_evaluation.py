@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
-from xailib.evaluation import deletion_curve, iou, mean_interval, pointing_game, relevance_mass
+from xailib.evaluation import (
+    deletion_curve,
+    iou,
+    mean_interval,
+    pointing_game,
+    rank_agreement,
+    relevance_mass,
+    resampling_effects,
+)
 from xailib.results import Heatmap
 
 MASK = np.array([[False, True], [False, True]])
@@ -149,3 +159,30 @@ MAPS = np.random.default_rng(0).random((2, 2, 2))
 def test_bad_arguments_get_one_sentence(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+def test_resampling_effects_of_a_linear_model_are_its_weights_times_deviations() -> None:
+    rng = np.random.default_rng(0)
+    X, Z, w = rng.normal(size=(7, 3)), rng.normal(size=(11, 3)), np.array([2.0, -1.0, 0.0])
+    assert np.allclose(resampling_effects(lambda R: R @ w, X, Z), w * (X - Z.mean(axis=0)))
+
+
+def test_resampling_effects_take_frames_with_categories_in_several_batches() -> None:
+    frame = pd.DataFrame({"size": [1.0, 2.0], "kind": pd.Categorical(["a", "b"])})
+    predict = lambda R: R["size"].to_numpy() * np.where(R["kind"] == "b", 3.0, 1.0)  # noqa: E731
+    whole = resampling_effects(predict, frame, frame)
+    assert np.allclose(whole, [[1 - 1.5, 1 - 2.0], [6 - 4.5, 6 - 4.0]])
+    assert np.array_equal(whole, resampling_effects(predict, frame, frame, batch_rows=3))
+    with pytest.raises(ValueError, match="same columns"):
+        resampling_effects(predict, frame, frame[["kind", "size"]])
+
+
+def test_rank_agreement_equals_scipy_row_by_row() -> None:
+    rng = np.random.default_rng(1)
+    v, t = rng.integers(0, 5, size=(2, 20, 6)).astype(float)
+    wanted = [spearmanr(a, b).statistic for a, b in zip(v, t, strict=True)]
+    assert np.allclose(rank_agreement(v, t), wanted)
+    assert np.allclose(rank_agreement(-v, t, signed=False), rank_agreement(v, t, signed=False))
+    assert np.array_equal(rank_agreement(np.zeros((2, 3)), np.ones((2, 3))), [0, 0])
+    with pytest.raises(ValueError, match="same shape"):
+        rank_agreement(v, t[:, :2])

@@ -26,7 +26,8 @@ def test_card_is_complete(exercise: Exercise) -> None:
     assert exercise.level in ("core", "stretch")
     assert 1 <= exercise.difficulty <= 5
     assert exercise.minutes >= 2
-    assert len(exercise.hints) == 2 and all(len(h) > 15 for h in exercise.hints)
+    assert len(exercise.hints) == 2
+    assert all(len(h) > 15 for h in exercise.hints)
     assert len(exercise.solution()) > 20
     assert all(text in card_html(exercise) for text in ("Hint 1", "Hint 2", "Solution"))
     assert exercise.title in card_text("a.b", exercise)

@@ -187,7 +187,7 @@ def test_metrics_equal_scikit_learns():
     for name, theirs in pairs.items():
         assert np.mean(METRICS[name].function(y, two_columns)) == pytest.approx(theirs, rel=1e-12), name
     assert np.mean(METRICS["absolute_error"].function(value, linear(X))) == mean_absolute_error(value, linear(X))
-    assert METRICS["r2"].function(value, linear(X)) == pytest.approx(r2_score(value, linear(X)))
+    assert METRICS["r2"].function(value, linear(X)).mean() == pytest.approx(r2_score(value, linear(X)))
 
 
 # --- the literal definition ------------------------------------------------------------------------------------------
@@ -369,6 +369,18 @@ def test_functions_and_scores_of_ones_own():
     )
 
 
+def test_the_jackknife_agrees_with_the_influence_of_the_same_metric():
+    X, y, _ = simulated(0, 1000)
+
+    def mean_squared_error(y, prediction):
+        return np.mean((y - prediction) ** 2)
+
+    both = permutation_importances(linear, X, y, metrics=["squared_error", mean_squared_error])
+    rows, blocks = both["squared_error"], both["mean_squared_error"]
+    np.testing.assert_allclose(blocks.samples, rows.samples, rtol=1e-12)
+    np.testing.assert_allclose(blocks.std_errors, rows.std_errors, rtol=0.5)  # 20 blocks: the error itself is 16 % uncertain
+
+
 def test_a_loss_and_its_score_are_mirror_images():
     X, _, y = simulated(0, 300)
     both = permutation_importances(logistic, X, y, metrics=["accuracy", "error_rate"])
@@ -402,7 +414,7 @@ def bad(message, error=ValueError, **changes):
         bad("r2 needs y to vary", y=np.ones(60), metric="r2"),
         bad("log_loss needs classes numbered 0, 1, ..., k-1 in y", metric="log_loss"),
         bad("log_loss needs classes numbered 0, 1, ..., k-1 in y", metric="log_loss", y=np.array(["no", "yes"] * 30)),
-        bad("roc_auc needs classes 0 and 1 in y with at least 20", metric="roc_auc", y=np.arange(60) < 3),
+        bad("roc_auc needs both classes 0 and 1 in y, not [0, 1, 2]", metric="roc_auc", y=np.arange(60) % 3),
         bad("metric must be one of 'log_loss'", metric="mse"),
         bad("form must be one of 'difference', 'ratio'", form="quotient"),
         bad("needs a loss, for which 0 is perfect, not the score 'r2'", metric="r2", form="ratio"),
@@ -464,6 +476,19 @@ def test_bad_models_and_metrics_get_one_sentence(predict, settings, message):
 def test_metrics_must_be_a_list(metrics):
     with pytest.raises(TypeError, match="metrics must be a list"):
         permutation_importances(linear, X0, Y0, metrics=metrics)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "r2"])
+def test_row_values_of_a_metric_that_is_no_mean_are_its_influence(name):
+    """Counting one row twice moves the metric by that row's influence over n, to first order."""
+    X, value, label = simulated(0, 2000)
+    y, prediction = (label, logistic(X)) if name == "roc_auc" else (value, linear(X))
+    function = METRICS[name].function
+    values = function(y, prediction)
+    for row in (0, 1, 2):
+        twice = np.append(np.arange(2000), row)
+        moved = function(y[twice], prediction[twice]).mean() - values.mean()
+        assert moved == pytest.approx((values[row] - values.mean()) / 2000, rel=0.02, abs=2e-7)
 
 
 def test_metrics_need_different_names():

@@ -157,6 +157,30 @@ def test_without_a_target_the_predicted_class_is_explained(method, images):
     np.testing.assert_allclose(method(net, images, *at, target=result.target).values, result.values, atol=1e-12)
 
 
+@pytest.mark.parametrize("method", [gradcam, hirescam, *PIXEL_METHODS])
+def test_one_class_against_another_is_the_difference_of_their_maps(method, images):
+    net, at = network(head="flatten"), ("3",) if method in CAMS else ()
+    difference = method(net, images, *at, target=1).values - method(net, images, *at, target=4).values
+    result = method(net, images, *at, target=1, against=4)
+    np.testing.assert_allclose(result.values, difference, atol=1e-12)
+    np.testing.assert_array_equal(result.against, 4)
+    with torch.no_grad():
+        scores = net(torch.tensor(images)).numpy()
+    np.testing.assert_allclose(result.score, scores[:, 1] - scores[:, 4])
+
+
+def test_cam_against_another_class_averages_to_the_score_difference(images):
+    net = network()
+    result = cam(net, images, "3", "6", target=1, against=4)
+    bias = net[6].bias.detach().numpy()
+    np.testing.assert_allclose(result.values.mean(axis=(1, 2)) + bias[1] - bias[4], result.score, atol=1e-12)
+
+
+def test_integrated_gradients_of_a_difference_are_complete(images):
+    result = integrated_gradients(network(head="flatten"), images, 1, against=4, baseline=0.5)
+    assert (np.abs(result.completeness_gap()) < 1e-3).all()
+
+
 def test_one_target_per_image_equals_one_call_per_image(images):
     target = np.arange(7) % 6
     together = gradcam(network(), images, "3", target).values
@@ -398,10 +422,11 @@ def test_bad_images_get_one_sentence_before_the_model_runs(method, given, messag
         (np.zeros((7, 2), int), "class number from 0"),
     ],
 )
+@pytest.mark.parametrize("name", ["target", "against"])
 @pytest.mark.parametrize("method", [*CAMS, *PIXEL_METHODS])
-def test_bad_targets_get_one_sentence(method, target, message, images):
-    with pytest.raises(ValueError, match=message):
-        method(network(), images, *(["3"] if method in CAMS else []), target=target)
+def test_bad_classes_get_one_sentence(method, name, target, message, images):
+    with pytest.raises(ValueError, match=f"{name}.*{message}"):
+        method(network(), images, *(["3"] if method in CAMS else []), **{name: target})
 
 
 class Twice(nn.Module):

@@ -10,7 +10,10 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = {"course", "effects", "exercises", "lab", "permutation", "plots", "results", "saliency", "worlds", "zoo"}
+_SUBMODULES = {
+    *("effects", "evaluation", "methods", "permutation", "plots", "results", "saliency"),
+    *("course", "exercises", "lab", "worlds", "zoo"),
+}
 _FUNCTIONS = {"predictor": "xailib.models", "batched": "xailib.models"}
 
 __all__ = sorted(_SUBMODULES | set(_FUNCTIONS))

@@ -35,6 +35,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     os.close(handle)
     try:
         write(Path(name))
+        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -50,13 +51,21 @@ def cached_arrays(name: str, key: str, make: Callable[[], dict[str, np.ndarray]]
     """
     path = cache_dir() / f"{name}-{key}.npz"
     seal = path.with_suffix(".sha256")
-    if path.exists() and seal.exists() and seal.read_text() == sha256(path):
+    if _intact(path, seal):
         with np.load(path, allow_pickle=False) as stored:
             return {k: stored[k] for k in stored.files}
     arrays = make()
     write_atomically(path, lambda part: _save(part, arrays))
     write_atomically(seal, lambda part: part.write_text(sha256(path)))
     return arrays
+
+
+def _intact(path: Path, seal: Path) -> bool:
+    """True if both files are there, also while another process replaces them, and the seal holds the hash of the first."""
+    try:
+        return seal.read_bytes() == sha256(path).encode()
+    except OSError:
+        return False
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -9,6 +9,27 @@ import numpy as np
 import pandas as pd
 
 
+def shown(value: Any, width: int = 60) -> str:
+    """A value as one short line, so that a message stays a sentence whatever was given."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= width else f"{text[:width]}..."
+
+
+def listed(names: Iterable[Any], width: int = 140) -> str:
+    """Names separated by commas; of many names the first, and how many more there are."""
+    names = [str(name) for name in names]
+    fitting = next((k for k in range(1, len(names)) if len(", ".join(names[: k + 1])) > width), len(names))
+    more = f" and {len(names) - fitting} more" if fitting < len(names) else ""
+    return ", ".join(names[:fitting]) + more
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return ``value`` if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {shown(value)}.")
+    return bool(value)
+
+
 def table(X: Any, name: str = "X", *, min_rows: int = 1, allow_text: bool = True) -> Any:
     """Return ``X`` unchanged if it is a finite, two-dimensional table (DataFrame or array); raise otherwise."""
     if not isinstance(X, pd.DataFrame | np.ndarray):
@@ -18,6 +39,8 @@ def table(X: Any, name: str = "X", *, min_rows: int = 1, allow_text: bool = True
     if X.shape[0] < min_rows or X.shape[1] == 0:
         need = f"at least {min_rows} row{'s' if min_rows > 1 else ''} and one column"
         raise ValueError(f"{name} must have {need}, but its shape is {X.shape}.")
+    if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+        raise ValueError(f"{name} has two columns named {X.columns[X.columns.duplicated()][0]!r}: rename one of them.")
     for column, values in _columns(X):
         if is_numeric(values):
             if not np.isfinite(np.asarray(values, dtype=float)).all():
@@ -45,9 +68,12 @@ def is_numeric(values: Any) -> bool:
 def array(a: Any, name: str, *, ndim: int | Sequence[int] | None = None, length: int | None = None) -> np.ndarray:
     """Return ``a`` as a finite float array of the wanted number of dimensions and length."""
     try:
-        values = np.asarray(a, dtype=float)
+        values = np.asarray(a)
+        if values.dtype.kind not in "biufO":
+            raise TypeError
+        values = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be numeric, not {type(a).__name__}.") from None
+        raise TypeError(f"{name} must be numeric, not {shown(a)}.") from None
     if ndim is not None and values.ndim not in np.atleast_1d(ndim):
         wanted = " or ".join(str(d) for d in np.atleast_1d(ndim))
         raise ValueError(f"{name} must have {wanted} dimension{'s' if wanted != '1' else ''}, but its shape is {values.shape}.")
@@ -60,16 +86,34 @@ def array(a: Any, name: str, *, ndim: int | Sequence[int] | None = None, length:
     return values
 
 
+def fit_together(**arrays: np.ndarray) -> None:
+    """Raise unless the named arrays can be combined entry by entry (numpy's broadcasting)."""
+    try:
+        np.broadcast_shapes(*(a.shape for a in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {a.shape}" for name, a in arrays.items())
+        raise ValueError(f"arrays of these shapes do not fit together: {shapes}.") from None
+
+
 def number(
-    value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, integer: bool = False, open_low: bool = False
+    value: Any,
+    name: str,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    integer: bool = False,
+    open_low: bool = False,
+    open_high: bool = False,
 ) -> Any:
-    """Return ``value`` if it is a (whole) number inside [low, high] (``open_low``: (low, high])."""
+    """Return ``value`` if it is a (whole) number inside [low, high] (``open_low``, ``open_high``: without that end)."""
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     kind = "a whole number" if integer else "a number"
     if isinstance(value, bool | np.bool_) or not isinstance(value, kinds):
-        raise TypeError(f"{name} must be {kind}, not {value!r}.")
-    if not np.isfinite(value) or not (low < value if open_low else low <= value) or value > high:
-        raise ValueError(f"{name} must be {kind} in {'(' if open_low else '['}{low:g}, {high:g}], not {value!r}.")
+        raise TypeError(f"{name} must be {kind}, not {shown(value)}.")
+    above, below = value > low or (value == low and not open_low), value < high or (value == high and not open_high)
+    if not (np.isfinite(value) and above and below):
+        span = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        raise ValueError(f"{name} must be {kind} in {span}, not {value!r}.")
     return value
 
 
@@ -77,7 +121,14 @@ def one_of(value: Any, name: str, allowed: Iterable[Any]) -> Any:
     """Return ``value`` if it is one of ``allowed``; the message lists what is."""
     allowed = list(allowed)
     if not isinstance(value, str | int | float | bool | tuple | None) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+        raise ValueError(f"{name} must be one of {listed(map(repr, allowed))}, not {shown(value)}.")
+    return value
+
+
+def instance(value: Any, kind: type, name: str) -> Any:
+    """Return ``value`` if it is of the class ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of type {kind.__name__}, not {type(value).__name__}.")
     return value
 
 
@@ -102,7 +153,7 @@ def column(X: Any, feature: Any, name: str = "feature") -> int:
             return names.index(feature)
     elif isinstance(feature, int | np.integer) and not isinstance(feature, bool) and 0 <= feature < len(names):
         return int(feature)
-    raise ValueError(f"{name} {feature!r} is unknown; the features are {', '.join(names)}.")
+    raise ValueError(f"{name} {shown(feature)} is unknown; the features are {listed(names)}.")
 
 
 def varying(X: Any, j: int, name: str = "feature") -> None:
@@ -122,7 +173,7 @@ def random_generator(random_state: Any, name: str = "random_state") -> np.random
         isinstance(random_state, int | np.integer) and not isinstance(random_state, bool) and random_state >= 0
     ):
         return np.random.default_rng(random_state)
-    raise ValueError(f"{name} must be a non-negative whole number, a numpy Generator or None, not {random_state!r}.")
+    raise ValueError(f"{name} must be a non-negative whole number, a numpy Generator or None, not {shown(random_state)}.")
 
 
 def images(values: Any, name: str = "images") -> np.ndarray:
@@ -136,3 +187,18 @@ def images(values: Any, name: str = "images") -> np.ndarray:
     if not np.isfinite(a).all():
         raise ValueError(f"{name} has {int((~np.isfinite(a)).sum())} missing or infinite values: repair or drop those images.")
     return a
+
+
+def positions(indices: Any, name: str, n: int, what: str = "row") -> np.ndarray:
+    """Row numbers as an array, without axes for a single one; ``None`` means all ``n``."""
+    if indices is None:
+        return np.arange(n)
+    try:
+        chosen = np.asarray(indices)
+    except ValueError:
+        chosen = np.empty((0, 0))
+    if chosen.dtype.kind not in "iu" or chosen.ndim > 1 or chosen.size == 0:
+        raise TypeError(f"{name} must be one {what} number or a list of them, not {shown(indices)}.")
+    if chosen.min() < 0 or chosen.max() >= n:
+        raise ValueError(f"{name} must lie in 0 to {n - 1}, the numbers of the {what}s there are.")
+    return chosen

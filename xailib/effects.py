@@ -78,6 +78,7 @@ def partial_dependence(
     """
     columns = _columns(predict, X, features, at_most=2)
     points = _points(X, columns, grid, spacing, "grid")
+    check.flag(simultaneous, "simultaneous")
     resamples = _resamples(len(X), n_resamples, level, random_state)
     rows = np.stack([np.ones(len(X)), *resamples]) / len(X)
     averages = [block @ rows.T for block in _predictions(predict, X, columns, points, batch_rows)]
@@ -191,7 +192,8 @@ def ale(
     Apley & Zhu (2020), equations 15, 16 and 17 and appendix on categories; conventions of R's ``ALEPlot`` and ``iml``:
     type-1 quantiles, right-closed intervals (the minimum belongs to the first), an interval or cell without rows takes the
     nearest one's difference. Unordered levels are ordered by similarity, see :func:`level_order`. The band belongs to the
-    *accumulated, centred* curve for this model and these intervals. Taught in chapter 3.
+    *accumulated, centred* curve for this model and these intervals; it can not know the error of a borrowed difference.
+    Taught in chapter 3.
 
     Examples
     --------
@@ -200,6 +202,8 @@ def ale(
     Effect(ALE of x0; 3 grid points; -3 to 7)
     """
     columns = _columns(predict, X, features, at_most=2)
+    check.flag(discrete, "discrete")
+    check.flag(simultaneous, "simultaneous")
     by_level = [discrete or _is_categorical(X, j) for j in columns]
     if len(columns) == 2 and any(by_level):
         raise ValueError("second-order ALE needs two numeric features: use partial_dependence for a category.")
@@ -266,6 +270,7 @@ def h_statistic(
     np.float64(0.0)
     """
     check.table(X, min_rows=2)
+    check.flag(overall, "overall")
     names = check.feature_names(X)
     wanted = range(len(names)) if features is None else features
     if isinstance(wanted, str) or not isinstance(wanted, list | tuple | range):
@@ -611,7 +616,7 @@ def _resamples(n: int, n_resamples: int, level: float, random_state: Any) -> Ite
     check.number(n_resamples, "n_resamples", low=0, integer=True)
     if n_resamples == 1:
         raise ValueError("n_resamples must be 0 (no band) or at least 2; use a few hundred.")
-    check.number(level, "level", low=0, high=1, open_low=True)
+    check.number(level, "level", low=0, high=1, open_low=True, open_high=True)
     rng = check.random_generator(random_state)
     return (np.bincount(rng.integers(n, size=n), minlength=n).astype(float) for _ in range(n_resamples))
 

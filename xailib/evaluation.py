@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from xailib import _validation as check
 from xailib.models import BATCH_ROWS, batched
@@ -17,7 +18,7 @@ from xailib.results import DeletionCurve, Heatmap
 #: small networks are fastest on a CPU in calls of some hundred images
 IMAGES_PER_CALL = 256
 
-__all__ = ["deletion_curve", "iou", "mean_interval", "pointing_game", "relevance_mass"]
+__all__ = ["deletion_curve", "iou", "mean_interval", "pointing_game", "rank_agreement", "relevance_mass", "resampling_effects"]
 
 
 def pointing_game(maps: Heatmap | np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -170,6 +171,9 @@ def deletion_curve(
     """
     check.function(predict, "predict")
     check.number(steps, "steps", low=1, integer=True)
+    check.flag(least_first, "least_first")
+    if batch_rows is not None:
+        check.number(batch_rows, "batch_rows", low=1, integer=True)
     x = check.array(X, "X", ndim=(2, 4))
     rank = _deletion_rank(x, relevance, least_first)
     base = _fitting_baseline(baseline, x)
@@ -215,12 +219,103 @@ def mean_interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, fl
     """
     from scipy import stats
 
-    check.number(level, "level", low=0, high=1, open_low=True)
+    check.number(level, "level", low=0, high=1, open_low=True, open_high=True)
     v = check.array(values, "values", ndim=1)
     if len(v) < 2:
         raise ValueError("values must hold at least two scores: one score has no spread.")
     half = stats.t.ppf((1 + level) / 2, len(v) - 1) * v.std(ddof=1) / np.sqrt(len(v))
     return float(v.mean()), float(v.mean() - half), float(v.mean() + half)
+
+
+def resampling_effects(
+    predict: Callable[[Any], np.ndarray], X: Any, background: Any, *, batch_rows: int = BATCH_ROWS
+) -> np.ndarray:
+    r"""What each value of a row is worth to a model, found by intervention: replace that value alone by those of other rows.
+
+    .. math:: e_{ij} = f(x_i) - \frac{1}{m} \sum_{k=1}^{m} f(x_{i1}, \dots, z_{kj}, \dots, x_{ip})
+
+    Parameters
+    ----------
+    predict : function, (n, p) -> (n,)
+    X : DataFrame or array (n, p), the rows to explain
+    background : like X with m rows z, where replacements come from
+    batch_rows : int, rows per model call
+
+    Returns
+    -------
+    array, shape (n, p), in units of the prediction
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the tables do not have the same columns, or the model does not return one number per row.
+
+    Notes
+    -----
+    Exact for a given background: the experiment itself, not an estimate of it. It is what the course means by "the model's own
+    truth" where no mechanism is known. It moves one feature at a time, so a feature that only works together with another one
+    shows what it does in the company of this row. Taught in chapter 0.
+
+    Examples
+    --------
+    >>> resampling_effects(lambda X: X @ [2.0, 1.0], np.array([[3.0, 5.0]]), np.array([[0.0, 0.0], [2.0, 2.0]]))
+    array([[4., 4.]])
+    """
+    check.function(predict, "predict")
+    check.number(batch_rows, "batch_rows", low=1, integer=True)
+    x, z = pd.DataFrame(check.table(X)), pd.DataFrame(check.table(background, "background"))
+    if list(x.columns) != list(z.columns):
+        raise ValueError("background must have the same columns as X, in the same order.")
+    untouched = batched(predict, X, batch_rows=batch_rows, width=1)
+    repeated = x.iloc[np.repeat(np.arange(len(x)), len(z))].reset_index(drop=True)
+    effects = np.empty(x.shape)
+    for j, column in enumerate(x.columns):
+        donors = pd.concat([z[column]] * len(x), ignore_index=True)
+        rows = repeated.copy()
+        rows[column] = donors
+        answers = batched(predict, rows if isinstance(X, pd.DataFrame) else rows.to_numpy(), batch_rows=batch_rows, width=1)
+        effects[:, j] = untouched - answers.reshape(len(x), len(z)).mean(axis=1)
+    return effects
+
+
+def rank_agreement(values: np.ndarray, truth: np.ndarray, *, signed: bool = True) -> np.ndarray:
+    r"""Spearman rank correlation of each row of an explanation with its truth.
+
+    .. math:: \rho_i = \mathrm{corr}(\mathrm{rank}(v_i), \mathrm{rank}(t_i))
+
+    Parameters
+    ----------
+    values, truth : arrays (n, p), p >= 2
+    signed : bool; False compares sizes only, and then a list that ignores the instance can score well
+
+    Returns
+    -------
+    array, shape (n,), from -1 to 1; 0 for a row that ranks nothing (all values equal)
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Notes
+    -----
+    Ties share their mean rank. Taught in chapter 0.
+
+    Examples
+    --------
+    >>> rank_agreement(np.array([[0.5, -0.2, 0.1]]), np.array([[3.0, -1.0, 0.0]]))
+    array([1.])
+    """
+    from scipy.stats import rankdata
+
+    check.flag(signed, "signed")
+    v, t = check.array(values, "values", ndim=2), check.array(truth, "truth", ndim=2)
+    if v.shape != t.shape or v.shape[1] < 2:
+        raise ValueError(f"values and truth must have the same shape with two columns or more, not {v.shape} and {t.shape}.")
+    ranks = [rankdata(a if signed else np.abs(a), axis=1) for a in (v, t)]
+    a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.divide((a * b).sum(axis=1), size, out=np.zeros(len(a)), where=size > 0)
 
 
 def _maps_and_masks(maps: Heatmap | np.ndarray, masks: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -277,10 +372,10 @@ def _columns(target: Any, n: int) -> np.ndarray:
 
 def _follow(values: np.ndarray, columns: np.ndarray | None) -> np.ndarray:
     """One score per row: the predictions themselves, or the column of each row's instance (instances repeat in order)."""
-    if values.ndim == 1:
-        return values
-    if columns is None:
+    values = values.reshape(len(values), -1)
+    if columns is None and values.shape[1] > 1:
         raise ValueError(f"predict returns {values.shape[1]} columns: say which one to follow with target=.")
+    columns = np.zeros(1, int) if columns is None else columns
     if columns.max() >= values.shape[1]:
         raise ValueError(f"target {columns.max()} is out of range: predict returns {values.shape[1]} columns.")
     return values[np.arange(len(values)), np.resize(columns, len(values))]

@@ -150,6 +150,10 @@ def batched(predict: Predict, X: Any, *, batch_rows: int = BATCH_ROWS, width: in
     """
     check.function(predict, "predict")
     check.number(batch_rows, "batch_rows", low=1, integer=True)
+    if width is not None:
+        check.number(width, "width", low=1, integer=True)
+    if not isinstance(X, pd.DataFrame | np.ndarray) or X.ndim < 2 or len(X) == 0:
+        raise TypeError(f"X must be a DataFrame or an array of at least one row, not {check.shown(X)}.")
     rows = X.iloc if isinstance(X, pd.DataFrame) else X
     parts = [
         _checked(predict(rows[i : i + batch_rows]), len(rows[i : i + batch_rows]), width) for i in range(0, len(X), batch_rows)

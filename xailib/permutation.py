@@ -24,7 +24,7 @@ from xailib import _validation as check
 from xailib.models import BATCH_ROWS, Predict, batched
 from xailib.results import Importance
 
-#: leave-one-out blocks of the jackknife that gives standard errors to metrics which are no mean over rows
+#: blocks of rows in the jackknife that gives standard errors to metrics without values per row
 JACKKNIFE_BLOCKS = 20
 
 
@@ -93,8 +93,9 @@ def permutation_importance(
     .. math:: \psi_i = \frac{1}{R} \sum_r \bigl[h_r(i) + h_r(\pi_r^{-1}(i))\bigr] - \bar h, \qquad
               \mathrm{se} = \mathrm{sd}(\psi) / \sqrt{n}
 
-    and for any other metric a jackknife over 20 blocks of rows, left out in both roles. The p-value belongs to the one-sided
-    paired t-test of "no worse than untouched". The model, and the regressor of ``conditional``, count as fixed.
+    AUC and R squared enter by their influence functions; a function that returns one number for all rows gets a jackknife
+    over 20 blocks of rows, left out in both roles. The p-value belongs to the one-sided paired t-test of "no worse than
+    untouched". The model, and the regressor of ``conditional``, count as fixed.
 
     Examples
     --------
@@ -210,6 +211,8 @@ def scikit_learn_permutations(n_rows: int, n_repeats: int = 5, random_state: Any
     """
     check.number(n_rows, "n_rows", low=2, integer=True)
     check.number(n_repeats, "n_repeats", low=1, integer=True)
+    if not isinstance(random_state, np.random.RandomState):
+        check.number(random_state, "random_state", low=0, high=2**32 - 1, integer=True)
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max + 1)
     generator = check_random_state(seed)
     index, order, orders = np.arange(n_rows), np.arange(n_rows), []
@@ -230,7 +233,8 @@ class Metric:
     Attributes
     ----------
     name : appears in the unit, "increase of <name>" or, for a score, "decrease of <name>"
-    function : (y, prediction) -> (n,) one number per row, of which the mean counts, or -> float, one number for all rows
+    function : (y, prediction) -> (n,) one number per row, of which the mean counts, or -> float, one number for all rows.
+        For a metric that is no mean of row losses, the numbers may be the metric plus each row's influence on it.
     greater_is_better : True for a score
     target : {"any", "value", "class"}; "class" wants y in 0, 1, ..., k-1 and probabilities as predictions
     """
@@ -292,16 +296,22 @@ def _absolute_error(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return np.abs(y - prediction)
 
 
-def _r2(y: np.ndarray, prediction: np.ndarray) -> float:
-    return float(1 - ((y - prediction) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+def _r2(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """R squared plus each row's influence on it: the mean over rows is R squared."""
+    spread, error = (y - y.mean()) ** 2, (y - prediction) ** 2
+    unexplained = error.mean() / spread.mean()
+    return 1 - unexplained - (error - unexplained * spread) / spread.mean()
 
 
-def _roc_auc(y: np.ndarray, p: np.ndarray) -> float:
-    """Mann-Whitney: the share of (positive, negative) pairs in the right order, ties count half."""
-    score = p if p.ndim == 1 else p[:, 1]
-    n_positive = y.sum()
-    rank_sum = rankdata(score)[y == 1].sum()
-    return float((rank_sum - n_positive * (n_positive + 1) / 2) / (n_positive * (len(y) - n_positive)))
+def _roc_auc(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve plus each row's influence on it (DeLong et al., 1988): the mean over rows is the area."""
+    score, positive = p if p.ndim == 1 else p[:, 1], y == 1
+    rank, wins = rankdata(score), np.empty(len(y))
+    for rows in (positive, ~positive):  # the share of the other class that is ranked on the right side of a row; ties count half
+        wins[rows] = (rank[rows] - rankdata(score[rows])) / (~rows).sum()
+    wins[~positive] = 1 - wins[~positive]
+    area = wins[positive].mean()
+    return area + (wins - area) * np.where(positive, 1 / positive.mean(), 1 / (~positive).mean())
 
 
 METRICS: dict[str, Metric] = {
@@ -348,18 +358,15 @@ def _targets(y: Any, n: int, metrics: Sequence[Metric]) -> np.ndarray:
 
 
 def _class_numbers(y: np.ndarray, names: list[str]) -> np.ndarray:
-    """Classes 0, 1, ..., k-1 as integers; ROC AUC needs two, with rows of both in every part that the jackknife leaves."""
+    """Classes 0, 1, ..., k-1 as integers; ROC AUC needs both of two."""
     if y.dtype.kind not in "biuf" or (y < 0).any() or (y != np.floor(y)).any():
         raise ValueError(
             f"{names[0]} needs classes numbered 0, 1, ..., k-1 in y, not {y[0]!r}: encode them in the order of the model's "
             "columns, or use metric='squared_error' for a regression."
         )
-    y = y.astype(int)
-    if "roc_auc" in names and (y.max() > 1 or np.bincount(y, minlength=2).min() < JACKKNIFE_BLOCKS):
-        raise ValueError(
-            f"roc_auc needs classes 0 and 1 in y with at least {JACKKNIFE_BLOCKS} rows each, not {np.bincount(y).tolist()}."
-        )
-    return y
+    if "roc_auc" in names and set(np.unique(y)) != {0, 1}:
+        raise ValueError(f"roc_auc needs both classes 0 and 1 in y, not {np.unique(y)[:5].tolist()}.")
+    return y.astype(int)
 
 
 def _known_form(form: Any, metrics: Sequence[Metric]) -> None:
@@ -372,7 +379,7 @@ def _known_form(form: Any, metrics: Sequence[Metric]) -> None:
 def _columns_of_groups(X: Any, features: Any, groups: Any) -> dict[str, list[int]]:
     """Name -> column numbers of everything that will be shuffled together."""
     groups = {} if groups is None else groups
-    if not isinstance(groups, Mapping) or any(isinstance(g, str) or len(g) == 0 for g in groups.values()):
+    if not isinstance(groups, Mapping) or any(np.ndim(g) != 1 or len(g) == 0 for g in groups.values()):
         raise TypeError(
             "groups must be a dict, name -> list of at least one column, e.g. {'height': ['height_cm', 'height_in']}."
         )
@@ -407,6 +414,7 @@ def _row_orders(n: int, n_repeats: Any, permutations: Any, conditional: Any, ran
     orders = np.asarray(permutations)
     if (
         orders.ndim != 2
+        or len(orders) == 0
         or orders.shape[1] != n
         or orders.dtype.kind not in "iu"
         or not (np.sort(orders, axis=1) == np.arange(n)).all()
@@ -575,6 +583,8 @@ class _Meter:
         self.row_losses = np.asarray(metric.function(y, untouched), dtype=float)
         if self.row_losses.shape not in ((), y.shape):
             raise ValueError(f"metric {metric.name!r} must return one number, or one per row, not shape {self.row_losses.shape}.")
+        if not np.isfinite(self.row_losses).all():
+            raise ValueError(f"metric {metric.name!r} returned missing or infinite values: check it on these predictions.")
         self.baseline = float(self.row_losses.mean())
         if form == "ratio" and self.baseline <= 0:
             raise ValueError(f"form='ratio' divides by the untouched model's {metric.name}, which is {self.baseline:g}.")
@@ -595,17 +605,15 @@ class _Meter:
         return self._read_rows(permuted) if self.row_losses.ndim else self._read_whole(permuted)
 
     def _read_rows(self, permuted: np.ndarray) -> _Reading:
-        """A mean of row losses: the influence of a row is what it does as receiver and as donor."""
-        R, n = self.orders.shape
-        flat = self.metric.function(np.tile(self.y, R), permuted.reshape(R * n, *permuted.shape[2:]))
-        losses = np.asarray(flat, dtype=float).reshape(R, n)
+        """A mean over rows: the influence of a row is what it does as receiver and as donor."""
+        losses = np.array([self.metric.function(self.y, copy) for copy in permuted], dtype=float)
         scale = losses.mean() / self.baseline if self.form == "ratio" else 1.0
         excess = losses - scale * self.row_losses
-        donated = np.bincount(self.orders.ravel(), weights=excess.ravel(), minlength=n) / R
+        donated = np.bincount(self.orders.ravel(), weights=excess.ravel()) / len(self.orders)
         influence = excess.mean(0) + donated - excess.mean()
         if self.form == "ratio":
             influence /= self.baseline
-        return _Reading(self._compare(losses.mean(1), self.baseline), influence.std(ddof=1) / np.sqrt(n))
+        return _Reading(self._compare(losses.mean(1), self.baseline), influence.std(ddof=1) / np.sqrt(len(self.y)))
 
     def _read_whole(self, permuted: np.ndarray) -> _Reading:
         """A metric of all rows at once: jackknife over blocks of rows, left out as receivers and as donors."""

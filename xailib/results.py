@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from xailib import _validation as check
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -71,6 +73,7 @@ class Heatmap:
     image_shape : (height, width) of the inputs, for up-sampling
     score : (n,) the explained score
     baseline_score : (n,) the score where a complete map starts counting, or None when the method promises no such sum
+    against : (n,) the class each target is set against, or None when the map explains one class alone
     """
 
     values: np.ndarray
@@ -79,6 +82,7 @@ class Heatmap:
     image_shape: tuple[int, int]
     score: np.ndarray
     baseline_score: np.ndarray | None = None
+    against: np.ndarray | None = None
 
     def completeness_gap(self) -> np.ndarray:
         """Score minus baseline score minus the sum of the map, shape (n,): zero for a complete explanation."""
@@ -177,6 +181,7 @@ class Importance:
         """Normal interval for each value, shape (g, 2)."""
         from scipy.stats import norm
 
+        check.number(level, "level", low=0, high=1, open_low=True, open_high=True)
         half = norm.ppf(0.5 + level / 2) * self.std_errors
         return np.column_stack([self.values - half, self.values + half])
 

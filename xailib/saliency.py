@@ -10,6 +10,7 @@ import copy
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,11 +32,22 @@ __all__ = [
     "smoothgrad",
 ]
 
+#: images per model call: small enough for caches and laptops, large enough that calls cost little
+BATCH_SIZE = 16
+
 Target = Any
 """A class for all images, one class per image, or None for the class each image is given by the model."""
 
 
-def gradient(model: nn.Module, images: Any, target: Target = None, *, channels: str = "sum", batch_size: int = 32) -> Heatmap:
+def gradient(
+    model: nn.Module,
+    images: Any,
+    target: Target = None,
+    *,
+    against: Target = None,
+    channels: str = "sum",
+    batch_size: int = BATCH_SIZE,
+) -> Heatmap:
     r"""How fast the class score changes when one pixel changes: the plain saliency map.
 
     .. math:: M_{ij} = \sum_c \frac{\partial y_t}{\partial x_{cij}}
@@ -46,6 +58,8 @@ def gradient(model: nn.Module, images: Any, target: Target = None, *, channels: 
     images : array or tensor, shape (n, channels, height, width); integers are accepted
     target : int, (n,) ints or None
         The class to explain; None takes the class with the largest score, image by image.
+    against : int, (n,) ints or None
+        Explain the difference of two scores: what speaks for ``target`` rather than for this class.
     channels : {"sum", "largest"}
         ``"sum"``: the signed effect of brightening the pixel in all channels at once. ``"largest"``: the largest absolute
         gradient over the channels, never negative (Simonyan et al.).
@@ -73,11 +87,10 @@ def gradient(model: nn.Module, images: Any, target: Target = None, *, channels: 
     [[3.0, 0.0], [-1.0, 2.0]]
     """
     check.one_of(channels, "channels", ["sum", "largest"])
-    x, target = _arguments(model, images, target, batch_size)
+    x, classes = _arguments(model, images, target, against, batch_size)
     with _undisturbed(model):
-        parts = [_pixel_gradient(model, x[i], target[i]) for i in _blocks(len(x), batch_size)]
-    slopes, chosen, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Heatmap(_per_pixel(slopes, channels), chosen, "gradient", x.shape[2:], score)
+        parts = [_pixel_gradient(model, x[i], classes[i]) for i in _blocks(len(x), batch_size)]
+    return _heatmap("gradient", [p._replace(values=_per_pixel(p.values, channels)) for p in parts], x)
 
 
 def smoothgrad(
@@ -85,11 +98,12 @@ def smoothgrad(
     images: Any,
     target: Target = None,
     *,
+    against: Target = None,
     n_samples: int = 25,
     noise: float = 0.15,
     channels: str = "sum",
     random_state: Any = 0,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
 ) -> Heatmap:
     r"""The gradient averaged over noisy copies of the image.
 
@@ -98,7 +112,7 @@ def smoothgrad(
 
     Parameters
     ----------
-    model, images, target, channels, batch_size : as in :func:`gradient`
+    model, images, target, against, channels, batch_size : as in :func:`gradient`
     n_samples : int, noisy copies per image
     noise : float in [0, 1], standard deviation as a share of each image's range
     random_state : int, Generator or None
@@ -122,17 +136,17 @@ def smoothgrad(
     check.number(noise, "noise", low=0, high=1)
     check.one_of(channels, "channels", ["sum", "largest"])
     rng = check.random_generator(random_state)
-    x, target = _arguments(model, images, target, batch_size)
+    x, classes = _arguments(model, images, target, against, batch_size)
     sigma = noise * np.ptp(x, axis=(1, 2, 3), keepdims=True)
 
     def noisy(image: np.ndarray, _: np.ndarray) -> np.ndarray:
         return x[image] + sigma[image] * rng.standard_normal((len(image), *x.shape[1:]))
 
     with _undisturbed(model):
-        chosen, score = _choose(_class_scores(model, x, batch_size), target)
+        classes, score = _question(_class_scores(model, x, batch_size), classes)
         weights = np.full(n_samples, 1 / n_samples)
-        slopes = _mean_gradient(model, x.shape, noisy, weights, chosen, batch_size)
-    return Heatmap(_per_pixel(slopes, channels), chosen, f"SmoothGrad, {n_samples} samples", x.shape[2:], score)
+        slopes = _mean_gradient(model, x.shape, noisy, weights, classes, batch_size)
+    return _heatmap(f"SmoothGrad, {n_samples} samples", [_Part(_per_pixel(slopes, channels), classes, score)], x)
 
 
 def integrated_gradients(
@@ -140,9 +154,10 @@ def integrated_gradients(
     images: Any,
     target: Target = None,
     *,
+    against: Target = None,
     baseline: Any = 0.0,
     steps: int = 50,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
 ) -> Heatmap:
     r"""Share out the score difference between a baseline and the image by integrating the gradient along the straight line.
 
@@ -150,7 +165,7 @@ def integrated_gradients(
 
     Parameters
     ----------
-    model, images, target, batch_size : as in :func:`gradient`
+    model, images, target, against, batch_size : as in :func:`gradient`
     baseline : float, image (channels, height, width), one image each (n, channels, height, width), or a list of these
         Where the path starts. With a list, the maps of the baselines are averaged.
     steps : int, points of the Gauss-Legendre rule per baseline
@@ -181,14 +196,15 @@ def integrated_gradients(
     [[3.0, 3.0]]
     """
     check.number(steps, "steps", low=1, integer=True)
-    x, target = _arguments(model, images, target, batch_size)
+    x, classes = _arguments(model, images, target, against, batch_size)
     baselines = _baselines(baseline, x)
     with _undisturbed(model):
-        chosen, score = _choose(_class_scores(model, x, batch_size), target)
-        parts = [_one_path(model, x, b, chosen, steps, batch_size) for b in baselines]
-    values, start = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
+        classes, score = _question(_class_scores(model, x, batch_size), classes)
+        paths = [_one_path(model, x, b, classes, steps, batch_size) for b in baselines]
+    values, start = (np.mean(part, axis=0) for part in zip(*paths, strict=True))
     many = f", {len(baselines)} baselines" if len(baselines) > 1 else ""
-    return Heatmap(values, chosen, f"integrated gradients, {steps} steps{many}", x.shape[2:], score, start)
+    heat = _heatmap(f"integrated gradients, {steps} steps{many}", [_Part(values, classes, score)], x)
+    return replace(heat, baseline_score=start)
 
 
 def gradcam(
@@ -197,8 +213,9 @@ def gradcam(
     layer: str | nn.Module,
     target: Target = None,
     *,
+    against: Target = None,
     relu: bool = False,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
 ) -> Heatmap:
     r"""Channel maps of a layer, each weighted by the mean of its gradient.
 
@@ -212,6 +229,8 @@ def gradcam(
         Its output must have shape (n, channels, h, w) and it must run once per pass.
     target : int, (n,) ints or None
         The class to explain; None takes the class with the largest score, image by image.
+    against : int, (n,) ints or None
+        Explain the difference of two scores: what speaks for ``target`` rather than for this class.
     relu : bool
         Set negative evidence to zero, as the paper does. Off by default: a map with only negative evidence then shows it.
     batch_size : int, images per model call
@@ -239,7 +258,7 @@ def gradcam(
     >>> gradcam(net, images, "0", target=0).values[0].tolist()
     [[1.0, 0.0], [0.0, -2.0]]
     """
-    return _layer_map("Grad-CAM", _gradcam_rule, model, images, layer, target, relu, batch_size)
+    return _layer_map("Grad-CAM", _gradcam_rule, model, images, layer, target, against, relu, batch_size)
 
 
 def hirescam(
@@ -248,8 +267,9 @@ def hirescam(
     layer: str | nn.Module,
     target: Target = None,
     *,
+    against: Target = None,
     relu: bool = False,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
 ) -> Heatmap:
     r"""Channel maps of a layer times their gradients, place by place: no averaging before the product.
 
@@ -257,7 +277,7 @@ def hirescam(
 
     Parameters
     ----------
-    model, images, layer, target, relu, batch_size : as in :func:`gradcam`
+    model, images, layer, target, against, relu, batch_size : as in :func:`gradcam`
 
     Returns
     -------
@@ -274,7 +294,7 @@ def hirescam(
     Draelos & Carin (2020). Equal to Grad-CAM where the gradient is the same at every place (global average pooling and a
     linear layer follow). Taught in chapter 8.
     """
-    return _layer_map("HiResCAM", _hirescam_rule, model, images, layer, target, relu, batch_size)
+    return _layer_map("HiResCAM", _hirescam_rule, model, images, layer, target, against, relu, batch_size)
 
 
 def layercam(
@@ -283,8 +303,9 @@ def layercam(
     layer: str | nn.Module,
     target: Target = None,
     *,
+    against: Target = None,
     relu: bool = False,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
 ) -> Heatmap:
     r"""Channel maps of a layer times the positive part of their gradients, place by place.
 
@@ -292,7 +313,7 @@ def layercam(
 
     Parameters
     ----------
-    model, images, layer, target, relu, batch_size : as in :func:`gradcam`
+    model, images, layer, target, against, relu, batch_size : as in :func:`gradcam`
 
     Returns
     -------
@@ -309,7 +330,7 @@ def layercam(
     Jiang et al. (2021), eqs. 5 and 6. Made for early layers, whose single places still matter. It cannot show evidence
     against the class. Taught in chapter 8.
     """
-    return _layer_map("LayerCAM", _layercam_rule, model, images, layer, target, relu, batch_size)
+    return _layer_map("LayerCAM", _layercam_rule, model, images, layer, target, against, relu, batch_size)
 
 
 def cam(
@@ -319,7 +340,8 @@ def cam(
     head: str | nn.Module,
     target: Target = None,
     *,
-    batch_size: int = 32,
+    against: Target = None,
+    batch_size: int = BATCH_SIZE,
 ) -> Heatmap:
     r"""The original class activation map of a network that ends in global average pooling and one linear layer.
 
@@ -327,7 +349,7 @@ def cam(
 
     Parameters
     ----------
-    model, images, layer, target, batch_size : as in :func:`gradcam`
+    model, images, layer, target, against, batch_size : as in :func:`gradcam`
     head : the linear layer, a module of the model or its dotted name
 
     Returns
@@ -347,12 +369,11 @@ def cam(
     linear = _module(model, head, "head")[1]
     if not isinstance(linear, nn.Linear):
         raise TypeError(f"head must be a linear layer, not {type(linear).__name__}: CAM reads its weights; use gradcam instead.")
-    x, target = _arguments(model, images, target, batch_size)
+    x, classes = _arguments(model, images, target, against, batch_size)
     name, module = _module(model, layer)
     with _undisturbed(model):
-        parts = [_cam_block(model, module, name, linear, x[i], target[i]) for i in _blocks(len(x), batch_size)]
-    values, chosen, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Heatmap(values, chosen, f"CAM at {name}", x.shape[2:], score)
+        parts = [_cam_block(model, module, name, linear, x[i], classes[i]) for i in _blocks(len(x), batch_size)]
+    return _heatmap(f"CAM at {name}", parts, x)
 
 
 def randomise_layers(model: nn.Module, layers: Sequence[str], *, random_state: Any = 0) -> nn.Module:
@@ -377,8 +398,7 @@ def randomise_layers(model: nn.Module, layers: Sequence[str], *, random_state: A
     -----
     The layers initialise themselves as they did before training. Taught in chapter 8.
     """
-    if isinstance(layers, str) or not layers:
-        raise ValueError(f"layers must be a list of layer names with at least one entry, not {layers!r}.")
+    _known_layers(model, layers)
     copied = copy.deepcopy(model)
     chosen = [_module(copied, name)[1] for name in layers]
     seed = int(check.random_generator(random_state).integers(2**31))
@@ -425,9 +445,10 @@ def cascading_randomisation(
     chapter 8.
     """
     check.function(explain, "explain")
-    names = list(layers) if layers is not None else _layers_with_weights(model)[::-1]
+    _require_network(model)
+    names = _layers_with_weights(model)[::-1] if layers is None else _known_layers(model, layers)
     rng = check.random_generator(random_state)
-    maps = {"trained": explain(model)}
+    maps = {"trained": check.instance(explain(model), Heatmap, "the result of explain")}
     for name in names:
         model = randomise_layers(model, [name], random_state=rng)
         maps[name] = explain(model)
@@ -457,20 +478,22 @@ def _layer_map(
     images: Any,
     layer: str | nn.Module,
     target: Target,
+    against: Target,
     relu: bool,
     batch_size: int,
 ) -> Heatmap:
     """Run the model block by block, differentiate its tail, and combine activations and gradients by ``rule``."""
-    x, target = _arguments(model, images, target, batch_size)
+    x, classes = _arguments(model, images, target, against, batch_size)
     name, module = _module(model, layer)
+    check.flag(relu, "relu")
     parts = []
     with _undisturbed(model):
         for i in _blocks(len(x), batch_size):
-            tail = _run_from(model, module, name, x[i])
-            G, chosen, score = _score_gradient(tail.scores, tail.activation, target[i], f"layer {name!r}")
-            parts.append((rule(tail.activation.detach(), G).cpu().numpy(), chosen, score))
-    values, chosen, score = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Heatmap(np.maximum(values, 0) if relu else values, chosen, f"{method} at {name}", x.shape[2:], score)
+            A, scores = _run_from(model, module, name, x[i])
+            G, chosen, score = _score_gradient(scores, A, classes[i], f"layer {name!r}")
+            M = rule(A.detach(), G).cpu().numpy()
+            parts.append(_Part(np.maximum(M, 0) if relu else M, chosen, score))
+    return _heatmap(f"{method} at {name}", parts, x)
 
 
 # --- running a model without leaving a trace ---
@@ -494,13 +517,8 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
-class _Tail(NamedTuple):
-    activation: Tensor  # (n, k, h, w), the leaf where the graph begins
-    scores: Tensor  # (n, classes)
-
-
-def _run_from(model: nn.Module, module: nn.Module, name: str, images: np.ndarray) -> _Tail:
-    """One forward pass whose graph begins at the output of ``module``."""
+def _run_from(model: nn.Module, module: nn.Module, name: str, images: np.ndarray) -> tuple[Tensor, Tensor]:
+    """One forward pass whose graph begins at the output of ``module``: that activation (n, k, h, w), and the scores."""
     leaves: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
@@ -511,29 +529,29 @@ def _run_from(model: nn.Module, module: nn.Module, name: str, images: np.ndarray
 
     hook = module.register_forward_hook(cut)
     try:
-        scores = _checked_scores(model(_tensor(model, images)), len(images))
+        scores = _checked_scores(_answer(model, _tensor(model, images)), len(images))
     finally:
         hook.remove()
     if not leaves:
         raise ValueError(f"layer {name!r} did not run in the forward pass: choose a layer that the model calls.")
-    return _Tail(leaves[0], scores)
+    return leaves[0], scores
 
 
-def _score_gradient(scores: Tensor, leaf: Tensor, target: np.ndarray, what: str) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Gradient of each image's class score at ``leaf``; images do not mix in evaluation mode, so one sum serves all."""
-    chosen, score = _choose(scores.detach().cpu().numpy(), target)
-    picked = scores[torch.arange(len(scores)), torch.as_tensor(chosen)]
-    G = torch.autograd.grad(picked.sum(), leaf, allow_unused=True)[0] if picked.requires_grad else None
+def _score_gradient(scores: Tensor, leaf: Tensor, classes: np.ndarray, what: str) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Gradient of each image's score at ``leaf``; images do not mix in evaluation mode, so one sum serves all."""
+    chosen, score = _question(scores.detach().cpu().numpy(), classes)
+    total = (scores * torch.as_tensor(_signs(chosen, scores.shape[1])).to(scores)).sum()
+    G = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
     if G is None:
         raise ValueError(f"the class score does not depend on {what}, so there is nothing to explain: choose another.")
     return G, chosen, score
 
 
-def _pixel_gradient(model: nn.Module, images: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _pixel_gradient(model: nn.Module, images: np.ndarray, classes: np.ndarray) -> _Part:
     leaf = _tensor(model, images).requires_grad_()
-    scores = _checked_scores(model(leaf.clone()), len(images))
-    G, chosen, score = _score_gradient(scores, leaf, target, "the pixels")
-    return G.cpu().numpy(), chosen, score
+    scores = _checked_scores(_answer(model, leaf.clone()), len(images))
+    G, chosen, score = _score_gradient(scores, leaf, classes, "the pixels")
+    return _Part(G.cpu().numpy(), chosen, score)
 
 
 def _mean_gradient(
@@ -541,20 +559,21 @@ def _mean_gradient(
     shape: tuple[int, ...],
     points: Callable[[np.ndarray, np.ndarray], np.ndarray],
     weights: np.ndarray,
-    target: np.ndarray,
+    classes: np.ndarray,
     batch_size: int,
 ) -> np.ndarray:
     """Weighted mean over several points per image; (image, point) pairs fill the batches, so one image is as fast as many."""
     total = np.zeros(shape)
     for block in _blocks(shape[0] * len(weights), batch_size):
         image, point = np.divmod(np.arange(block.start, block.stop), len(weights))
-        slopes = _pixel_gradient(model, points(image, point), target[image])[0]
-        np.add.at(total, image, weights[point][:, None, None, None] * slopes)
+        slopes = _pixel_gradient(model, points(image, point), classes[image]).values
+        for i, weight, slope in zip(image, weights[point], slopes, strict=True):
+            total[i] += weight * slope
     return total
 
 
 def _one_path(
-    model: nn.Module, x: np.ndarray, baseline: np.ndarray, target: np.ndarray, steps: int, batch_size: int
+    model: nn.Module, x: np.ndarray, baseline: np.ndarray, classes: np.ndarray, steps: int, batch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrated gradients from one baseline, and the score there."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
@@ -563,66 +582,86 @@ def _one_path(
     def on_the_line(image: np.ndarray, point: np.ndarray) -> np.ndarray:
         return baseline[image] + alpha[point] * difference[image]
 
-    slopes = _mean_gradient(model, x.shape, on_the_line, weights / 2, target, batch_size)
-    _, start = _choose(_class_scores(model, baseline, batch_size), target)
+    slopes = _mean_gradient(model, x.shape, on_the_line, weights / 2, classes, batch_size)
+    _, start = _question(_class_scores(model, baseline, batch_size), classes)
     return _per_pixel(difference * slopes, "sum"), start
 
 
 def _cam_block(
-    model: nn.Module, module: nn.Module, name: str, linear: nn.Linear, images: np.ndarray, target: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    tail = _run_from(model, module, name, images)
-    chosen, score = _choose(tail.scores.detach().cpu().numpy(), target)
-    A, w = tail.activation.detach(), linear.weight
-    if A.shape[1] != w.shape[1] or tail.scores.shape[1] != w.shape[0]:
-        raise ValueError(
-            f"head has weights {tuple(w.shape)}, which do not join layer {name!r} of {A.shape[1]} channels to the scores."
-        )
-    M = torch.einsum("nk,nkhw->nhw", w[torch.as_tensor(chosen)], A).cpu().numpy()
-    bias = 0.0 if linear.bias is None else linear.bias.cpu().numpy()[chosen]
+    model: nn.Module, module: nn.Module, name: str, linear: nn.Linear, images: np.ndarray, classes: np.ndarray
+) -> _Part:
+    """Class activation maps of one batch, once they are shown to add up to the score."""
+    A, scores = (t.detach().cpu().numpy() for t in _run_from(model, module, name, images))
+    chosen, score = _question(scores, classes)
+    W = linear.weight.cpu().numpy()
+    if A.shape[1] != W.shape[1] or scores.shape[1] != W.shape[0]:
+        raise ValueError(f"head has weights {W.shape}, which do not join layer {name!r} of {A.shape[1]} channels to the scores.")
+    sign = _signs(chosen, len(W))
+    M = np.einsum("nk,nkhw->nhw", sign @ W, A)
+    bias = 0.0 if linear.bias is None else sign @ linear.bias.cpu().numpy()
     if not np.allclose(M.mean(axis=(1, 2)) + bias, score, rtol=1e-3, atol=1e-3):
         raise ValueError(
             f"the score is not the mean of layer {name!r} times the head's weights plus its bias: CAM fails here, use hirescam."
         )
-    return M, chosen, score
+    return _Part(M, chosen, score)
 
 
 # --- arguments and outputs ---
 
 
-def _arguments(model: Any, images: Any, target: Target, batch_size: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Checked images (n, c, h, w) and targets (n,), where -1 stands for "the predicted class"."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch module, not {type(model).__name__}: gradients need one.")
+class _Part(NamedTuple):
+    """What one batch gives."""
+
+    values: np.ndarray
+    classes: np.ndarray  # (n, 2): the class explained, and the one it is set against (-1: none)
+    score: np.ndarray  # (n,)
+
+
+def _heatmap(method: str, parts: list[_Part], x: np.ndarray) -> Heatmap:
+    values, classes, score = (np.concatenate(part) for part in zip(*parts, strict=True))
+    target, against = classes.T
+    return Heatmap(values, target, method, x.shape[2:], score, against=against if against[0] >= 0 else None)
+
+
+def _arguments(model: Any, images: Any, target: Target, against: Target, batch_size: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Checked images (n, c, h, w) and classes (n, 2); -1 stands for "the predicted class" and for "no second class"."""
+    _require_network(model)
     check.number(batch_size, "batch_size", low=1, integer=True)
     x = check.images(images)
-    return x, _targets(target, len(x))
+    return x, np.column_stack([_one_class_each(target, "target", len(x)), _one_class_each(against, "against", len(x))])
 
 
-def _targets(target: Target, n: int) -> np.ndarray:
-    if target is None:
+def _one_class_each(given: Target, name: str, n: int) -> np.ndarray:
+    if given is None:
         return np.full(n, -1)
-    classes = np.asarray(target)
+    classes = np.asarray(given)
     if classes.dtype.kind not in "iu" or classes.ndim > 1 or (classes < 0).any():
-        raise ValueError(f"target must be a class number from 0, one class number per image, or None, not {target!r}.")
+        raise ValueError(f"{name} must be a class number from 0, one class number per image, or None, not {check.shown(given)}.")
     if classes.ndim == 1 and len(classes) != n:
-        raise ValueError(f"target must have one class per image: {n} images, {len(classes)} classes.")
+        raise ValueError(f"{name} must have one class per image: {n} images, {len(classes)} classes.")
     return np.broadcast_to(classes, n).astype(int)
 
 
-def _choose(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The class to explain, and its score, for each image."""
-    if target.max() >= scores.shape[1]:
-        raise ValueError(
-            f"target {target.max()} is out of range: the model has {scores.shape[1]} classes, 0 to {scores.shape[1] - 1}."
-        )
-    chosen = np.where(target < 0, scores.argmax(axis=1), target)
-    return chosen, scores[np.arange(len(scores)), chosen]
+def _question(scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes with predictions filled in, and the score to explain: of one class, or the difference of two."""
+    k = scores.shape[1]
+    if classes.max() >= k:
+        name = "target" if classes[:, 0].max() >= k else "against"
+        raise ValueError(f"{name} {classes.max()} is out of range: the model has {k} classes, 0 to {k - 1}.")
+    chosen = classes.copy()
+    chosen[:, 0] = np.where(classes[:, 0] < 0, scores.argmax(axis=1), classes[:, 0])
+    return chosen, (scores * _signs(chosen, k)).sum(axis=1)
+
+
+def _signs(classes: np.ndarray, k: int) -> np.ndarray:
+    """(n, k): 1 for the class explained, -1 for the one it is set against."""
+    target, against = classes.T[:, :, None]
+    return (np.arange(k) == target) * 1.0 - (np.arange(k) == against)
 
 
 def _class_scores(model: nn.Module, x: np.ndarray, batch_size: int) -> np.ndarray:
     with torch.no_grad():
-        parts = [_checked_scores(model(_tensor(model, x[i])), i.stop - i.start) for i in _blocks(len(x), batch_size)]
+        parts = [_checked_scores(_answer(model, _tensor(model, x[i])), i.stop - i.start) for i in _blocks(len(x), batch_size)]
     return torch.cat(parts).cpu().numpy()
 
 
@@ -649,8 +688,7 @@ def _check_activation(output: Any, name: str, *, already_seen: bool) -> None:
 
 def _module(model: Any, layer: Any, what: str = "layer") -> tuple[str, nn.Module]:
     """(dotted name, module) of a layer given either way; the message lists the layers there are."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch module, not {type(model).__name__}: gradients need one.")
+    _require_network(model)
     named = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
     for name, module in named.items():
         if layer is module or (isinstance(layer, str) and layer == name):
@@ -658,7 +696,29 @@ def _module(model: Any, layer: Any, what: str = "layer") -> tuple[str, nn.Module
     near = difflib.get_close_matches(str(layer), named, n=1) if isinstance(layer, str) else []
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     given = repr(layer) if isinstance(layer, str) else type(layer).__name__
-    raise ValueError(f"{what} {given} is not part of the model{hint}; its layers are {', '.join(named)}.")
+    raise ValueError(f"{what} {given} is not part of the model{hint}; its layers are {check.listed(named)}.")
+
+
+def _known_layers(model: Any, layers: Any) -> list[str]:
+    """Names of layers that the model has, at least one."""
+    _require_network(model)
+    if isinstance(layers, str) or not np.iterable(layers) or not list(layers):
+        raise ValueError(f"layers must be a list of layer names with at least one entry, not {check.shown(layers)}.")
+    return [_module(model, name)[0] for name in layers]
+
+
+def _require_network(model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch module, not {type(model).__name__}: gradients need one.")
+
+
+def _answer(model: nn.Module, x: Tensor) -> Any:
+    """What the model returns; images that do not go through it get a sentence, and torch's own words as its cause."""
+    try:
+        return model(x)
+    except RuntimeError as error:
+        fit = "give images of the size and with the channels it was made for"
+        raise ValueError(f"images of shape {tuple(x.shape)} do not go through the model: {fit}.") from error
 
 
 def _baselines(baseline: Any, x: np.ndarray) -> list[np.ndarray]:

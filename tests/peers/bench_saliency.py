@@ -101,7 +101,7 @@ def _row(task: str, ours: Callable, peer: str, theirs: Callable, floor: Callable
             start = time.perf_counter()
             call()
             seconds[r, c] = time.perf_counter() - start
-    medians = np.median(seconds, axis=0)
+    medians = np.median(seconds, axis=0).tolist()
     return {"task": task, "ours_s": medians[0], "peer": peer, "peer_s": medians[1], "floor_s": medians[2]}
 
 

@@ -110,11 +110,7 @@ def _prose(script: NotebookNode) -> Iterator[str]:
             continue
         heading = re.search(r"^## ([^:\n]+)", cell.source, flags=re.MULTILINE)
         section = heading.group(1).strip() if heading else section
-        if (
-            section in LONG_PROSE
-            or cell.metadata.get("jp-MarkdownHeadingCollapsed")
-            or "foundations" in cell.metadata.get("tags", [])
-        ):
+        if section in LONG_PROSE or "digression" in cell.metadata.get("tags", []):
             continue
         first = first or cell.source[:40]
         words += len(_plain_words(cell.source))

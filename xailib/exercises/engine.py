@@ -127,6 +127,8 @@ def load(chapter: str) -> dict[str, Exercise]:
 
 def find(exercise_id: str) -> Exercise:
     """One exercise by its id, ``chapter.name``."""
+    if not isinstance(exercise_id, str):
+        raise TypeError(f"exercise_id must be text such as 'chapter.name', not {exercise_id!r}.")
     exercises = load(exercise_id.split(".")[0])
     if exercise_id not in exercises:
         raise ValueError(f"exercise {exercise_id!r} is unknown; this chapter has {', '.join(exercises)}.")

@@ -49,7 +49,10 @@ def quiz(chapter: str) -> Quiz:
 
 def warmup(chapter: str) -> Quiz:
     """The three opening questions of a chapter, on what came before."""
-    return Quiz(f"Warm-up: {chapter}", _module(chapter).WARMUP)
+    module = _module(chapter)
+    if not hasattr(module, "WARMUP"):
+        raise ValueError(f"chapter {chapter!r} has no warm-up.")
+    return Quiz(f"Warm-up: {chapter}", module.WARMUP)
 
 
 def _module(chapter: str) -> Any:

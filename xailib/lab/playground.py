@@ -7,10 +7,11 @@ notebook that is only read, and under nbval, which compares the text form.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
+from textwrap import fill, shorten
 from typing import Any
 
 import ipywidgets as widgets
@@ -147,14 +148,14 @@ class Playground:
         """Show the chosen settings as one static picture: for print, for GitHub, and for readers without a kernel."""
         readings = [self.compute(**settings) for settings in self.settings_of_filmstrip]
         figure = plt.figure(figsize=(12.6, 8.0))
+        panels: list[SubFigure] = np.ravel(figure.subfigures(2, 3, wspace=0.02, hspace=0.03)).tolist()  # type: ignore[arg-type]
         with plt.rc_context({"font.size": 8.5, "axes.titlesize": 9}):
-            panels: list[SubFigure] = np.ravel(figure.subfigures(2, 3, wspace=0.02, hspace=0.04)).tolist()  # type: ignore[arg-type]
-            for panel, settings, reading in zip(panels, self.settings_of_filmstrip, readings, strict=False):
-                panel.suptitle(self._changed(settings), fontsize=9.5, fontweight="bold", color=plots.ANCHOR)
+            for letter, panel, settings, reading in zip("ABCDE", panels, self.settings_of_filmstrip, readings, strict=False):
+                title = fill(f"{letter}. {self._changed(settings)}", 58)
+                panel.suptitle(title, fontsize=9, fontweight="bold", color=plots.ANCHOR, x=0.02, ha="left")
                 self.draw(reading, panel)
-            panels[-1].text(0.06, 0.94, self._legend(readings), va="top", fontsize=8.5, linespacing=1.35)
-        caption = f"Filmstrip of the lab '{self.title}': {len(readings)} settings, with the readings of each."
-        plots.show(figure, caption)
+            panels[-1].text(0.05, 0.97, self._legend(readings), va="top", fontsize=8.5, linespacing=1.3)
+        plots.show(figure, f"Filmstrip of the lab '{self.title}': {len(readings)} settings, A to E, with the readings of each.")
 
     def _changed(self, settings: Mapping[str, Any]) -> str:
         """Title of a panel: the controls that differ between the panels."""
@@ -162,11 +163,12 @@ class Playground:
         return ", ".join(f"{name} = {_plain(settings[name])}" for name in varying)
 
     def _legend(self, readings: Sequence[Reading]) -> str:
-        """The readings of all panels, for the free sixth field; at most four numbers each."""
+        """The readings of all panels, for the free sixth field; at most four numbers each, long ones cut."""
         lines = []
-        for settings, reading in zip(self.settings_of_filmstrip, readings, strict=True):
-            numbers = list(reading.numbers.items())[:4]
-            lines += [self._changed(settings), *(f"    {name} = {_plain(value)}" for name, value in numbers), ""]
+        for letter, reading in zip("ABCDE", readings, strict=False):
+            numbers = (f"{name} = {_plain(value)}" for name, value in list(reading.numbers.items())[:4])
+            lines += [f"{letter}.  {line}" if i == 0 else f"     {line}" for i, line in enumerate(_shortened(numbers, 56))]
+            lines.append("")
         return "\n".join(lines)
 
     def _render(self) -> bytes:
@@ -197,7 +199,7 @@ class Playground:
         """Live view, stable text and a still picture in one output."""
         bundle = dict(self.widget._repr_mimebundle_(include=None, exclude=None))
         bundle["text/plain"] = self.text()
-        bundle["image/png"] = b64encode(self.picture.value).decode()
+        bundle["image/png"] = b64encode(plots.small_png(bytes(self.picture.value))).decode()
         return bundle
 
     def __repr__(self) -> str:
@@ -231,9 +233,19 @@ class _Answer:
         self.on_change()
 
 
+def _shortened(lines: Iterable[str], width: int) -> list[str]:
+    """Each line cut at ``width`` characters, at a word, with dots."""
+    return [shorten(line, width, placeholder=" ...") for line in lines]
+
+
 def _plain(value: Any) -> str:
     """A number or setting as stable text."""
     return f"{value + 0.0:.3f}" if isinstance(value, float) else str(value)
+
+
+def _setting(value: Any) -> str:
+    """A setting as short as it can be."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _table(numbers: Mapping[str, Any]) -> str:

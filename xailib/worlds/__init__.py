@@ -9,21 +9,16 @@ import importlib
 from typing import Any
 
 # eager, because importing a submodule of the same name elsewhere must not hide the function
+from xailib.worlds.birds import birds
 from xailib.worlds.houses import houses
 from xailib.worlds.loans import loans
 
-_FUNCTIONS = {"birds": "birds"}
 _SUBMODULES = {"real", "toys"}
 
 __all__ = ["birds", "houses", "loans", "real", "toys"]
 
 
 def __getattr__(name: str) -> Any:
-    # `worlds.loans(...)` is a function that lives in the module of the same name; it replaces that module here
-    if name in _FUNCTIONS:
-        made = getattr(importlib.import_module(f"xailib.worlds.{_FUNCTIONS[name]}"), name)
-        globals()[name] = made
-        return made
     if name in _SUBMODULES:
         return importlib.import_module(f"xailib.worlds.{name}")
     raise AttributeError(f"module 'xailib.worlds' has no attribute {name!r}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -281,17 +282,20 @@ def _strip(t: tuple[float, float], v: tuple[float, float]) -> np.ndarray:
 
 
 def _spot(t: float, v: float) -> np.ndarray:
-    centre = _on_wing([[t, v]])[0]
-    return _ellipse(*centre, 1.35, 1.35, corners=12)
+    x, y = _on_wing([[t, v]])[0]
+    return _ellipse(x, y, 1.35, 1.35, corners=12)
 
 
 _MIDDLE = np.array([1.75, 0.0])  # half-way between the tip of the tail and the tip of the longest beak
 _EDGE_T = np.linspace(0, 1, 15)
 _WING_EDGE = np.vstack([np.column_stack([_EDGE_T, -np.ones(15)]), np.column_stack([_EDGE_T, np.ones(15)])[::-1]])
+_SPOTS = ((0.2, -0.35), (0.2, 0.4), (0.42, 0.0), (0.42, -0.7), (0.42, 0.7), (0.64, -0.4), (0.64, 0.4))
 _WING_MARKS: dict[str, tuple[np.ndarray, ...]] = {
     "plain": (),
     "striped": tuple(_strip((0.12, 0.88), (v - 0.13, v + 0.13)) for v in (-0.55, 0.0, 0.55)),
-    "spotted": tuple(_spot(t, v) for t, v in [(0.2, -0.35), (0.2, 0.4), (0.42, 0.0), (0.42, -0.7), (0.42, 0.7), (0.64, -0.4), (0.64, 0.4)]),
+    "spotted": tuple(_spot(t, v) for t, v in _SPOTS),
+        _spot(t, v) for t, v in [(0.2, -0.35), (0.2, 0.4), (0.42, 0.0), (0.42, -0.7), (0.42, 0.7), (0.64, -0.4), (0.64, 0.4)]
+    ),
     "banded": (_strip((0.2, 0.36), (-0.85, 0.85)), _strip((0.52, 0.68), (-0.85, 0.85))),
 }
 _TAIL = (
@@ -303,13 +307,16 @@ _LEGS = tuple(
     np.array([(x, 10), (x + 2.2, 10), (x + 2.2, 18.6), (x + 6, 20.8), (x + 5.4, 22.4), (x - 1.6, 21.2), (x - 1.4, 19.8), (x, 19)])
     for x in (-2.5, 4.5)
 )
+_SWEPT = np.array([(12, -13), (9, -17.5), (3, -20), (-5, -19.5), (-2.5, -16.5), (-7, -13.5), (-1, -12.5), (4, -10)])
 _CRESTS: dict[str, tuple[np.ndarray, ...]] = {
     "spiky": tuple(
         np.array([(x - 2.6, -13), (x + lean, -23.5 + drop), (x + 2.6, -13)], dtype=float)
         for x, lean, drop in [(4.5, -4.5, 3), (8.5, -1, 0), (12, 3, 3)]
     ),
     "round": (_ellipse(8.5, -18.2, 4.6, 4.6, corners=20),),
-    "swept": (np.array([(12, -13), (9, -17.5), (3, -20), (-5, -19.5), (-2.5, -16.5), (-7, -13.5), (-1, -12.5), (4, -10)], dtype=float),),
+    "swept": (_SWEPT,),
+        np.array([(12, -13), (9, -17.5), (3, -20), (-5, -19.5), (-2.5, -16.5), (-7, -13.5), (-1, -12.5), (4, -10)], dtype=float),
+    ),
 }
 _BEAKS: dict[str, tuple[np.ndarray, ...]] = {
     "pointed": (np.array([(15, -11.5), (25, -8), (15, -5)], dtype=float),),
@@ -328,7 +335,7 @@ class Landscape(NamedTuple):
     ground: Colour
     scatter: Colour
     on_sky: bool
-    count: int
+    how_many: int
     radii: tuple[float, float]
 
 
@@ -349,13 +356,13 @@ def _scenery(scene: Any, rng: np.random.Generator) -> list[Stroke]:
     edges = np.linspace(0, horizon + 4, 7)
     sky = [
         Stroke(np.array([(0, top), (SIZE, top), (SIZE, bottom), (0, bottom)]), _mix(*land.sky, k / 5), NOTHING)
-        for k, (top, bottom) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for k, (top, bottom) in enumerate(pairwise(edges))
     ]
     across = np.linspace(0, SIZE, 9)
     hills = horizon + 2 * np.sin(across / rng.uniform(6, 12) + rng.uniform(0, 6))
     ground = Stroke(np.vstack([np.column_stack([across, hills]), [(SIZE, SIZE), (0, SIZE)]]), land.ground, NOTHING)
     low, high = (0, horizon) if land.on_sky else (horizon + 3, SIZE)
-    places = np.column_stack([rng.uniform(0, SIZE, land.count), rng.uniform(low, high, land.count)])
+    places = np.column_stack([rng.uniform(0, SIZE, land.how_many), rng.uniform(low, high, land.how_many)])
     scattered = [Stroke(_ellipse(x, y, *land.radii, corners=10), land.scatter, NOTHING) for x, y in places]
     return [*sky, *scattered, ground] if land.on_sky else [*sky, ground, *scattered]
 

@@ -171,7 +171,7 @@ def _reason(error: Exception) -> str:
     """Why a request failed, in a few words instead of a library's stack of causes."""
     import requests
 
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off"

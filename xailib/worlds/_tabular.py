@@ -27,10 +27,12 @@ class Shape:
     ----------
     text : the formula as a reader would type it, in ``x``; or the list of levels and their effects
     function : (n,) values of the feature -> (n,) effects
+    numeric : True for a function of a number, False for effects of levels
     """
 
     text: str
     function: Callable[[Any], np.ndarray]
+    numeric: bool = True
 
     def __call__(self, values: Any) -> np.ndarray:
         """Effects of the feature's values, uncentred."""
@@ -39,7 +41,7 @@ class Shape:
 
 def curve(text: str, function: Callable[[np.ndarray], np.ndarray]) -> Shape:
     """A planted function of a number."""
-    return Shape(text, lambda values: function(np.asarray(values, dtype=float)))
+    return Shape(text, lambda values: function(check.array(values, "values of a numeric feature")))
 
 
 def levels(effects: Mapping[str, float]) -> Shape:
@@ -47,13 +49,18 @@ def levels(effects: Mapping[str, float]) -> Shape:
     names, table = list(effects), np.array(list(effects.values()))
 
     def function(values: Any) -> np.ndarray:
-        codes = pd.Categorical(values, categories=names).codes
+        codes = pd.Index(names).get_indexer(pd.Index(values))
         if (codes < 0).any():
             unknown = np.asarray(values, dtype=object)[codes < 0][0]
             raise ValueError(f"level {unknown!r} is unknown; the levels are {', '.join(names)}.")
         return table[codes]
 
-    return Shape(", ".join(f"{name} {effect:+g}" for name, effect in effects.items()), function)
+    return Shape(", ".join(f"{name} {effect:+g}" for name, effect in effects.items()), function, numeric=False)
+
+
+def category(codes: np.ndarray, names: Iterable[str]) -> pd.Categorical[str]:
+    """A categorical column from level numbers."""
+    return pd.Categorical.from_codes(codes.astype(int), categories=pd.Index(list(names)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +80,7 @@ class ProductSum:
 
     def __call__(self, X: pd.DataFrame) -> np.ndarray:
         """Values of f, shape (n,)."""
-        self._require(X, "X")
+        self.require(X)
         return self.intercept + sum((_product(u(X[j]) for j, u in term.items()) for term in self.terms), np.zeros(len(X)))
 
     @property
@@ -92,8 +99,8 @@ class ProductSum:
         By linearity the values of f are the sums of those of its terms, and by the dummy axiom a term is a game among its own
         features alone: with t features it takes :math:`2^t` averages, whatever the number of columns.
         """
-        self._require(X, "X")
-        self._require(background, "background")
+        self.require(X)
+        self.require(background, "background")
         values = np.zeros((len(X), len(self.features)))
         for term in self.terms:
             columns = [self.features.index(j) for j in term]
@@ -104,7 +111,8 @@ class ProductSum:
     def partial_dependence(self, feature: str, grid: Any, background: pd.DataFrame) -> np.ndarray:
         """Mean of f over the rows of ``background`` with ``feature`` set to each value of ``grid``, shape (k,)."""
         check.one_of(feature, "feature", self.features)
-        self._require(background, "background")
+        check_grid(grid)
+        self.require(background, "background")
         effect = np.full(len(grid), self.intercept)
         for term in self.terms:
             others = [u(background[j]) for j, u in term.items() if j != feature]
@@ -112,7 +120,7 @@ class ProductSum:
             effect += weight * term[feature](grid) if feature in term else weight
         return effect
 
-    def _require(self, X: Any, name: str) -> None:
+    def require(self, X: Any, name: str = "X") -> None:
         """Raise unless ``X`` is a finite DataFrame with every column that f reads."""
         if not isinstance(X, pd.DataFrame):
             raise TypeError(f"{name} must be a DataFrame with the columns of the world, not {type(X).__name__}.")
@@ -120,6 +128,23 @@ class ProductSum:
         if missing:
             raise ValueError(f"{name} lacks the column {missing[0]!r}: pass all columns of the world, by name.")
         check.table(X, name)
+        text = [j for term in self.terms for j, u in term.items() if u.numeric and not check.is_numeric(X[j])]
+        if text:
+            raise TypeError(f"{name} must hold numbers in column {text[0]!r}, not {X[text[0]].dtype}.")
+
+
+def check_grid(values: Any, name: str = "grid") -> None:
+    """Raise unless ``values`` is a one-dimensional, non-empty list of numbers or levels."""
+    if np.ndim(values) != 1 or len(values) == 0:
+        raise ValueError(f"{name} must be a non-empty, one-dimensional list of numbers or levels, not {check.shown(values)}.")
+    if np.asarray(values).dtype.kind in "biuf":
+        check.array(values, name)
+
+
+def product_text(formula: ProductSum) -> str:
+    """The products of two and more functions, one line of Markdown each."""
+    products = [term for term in formula.terms if len(term) > 1]
+    return "\n".join("- " + " times ".join(f"`{u.text}` of `{j}`" for j, u in term.items()) for term in products)
 
 
 def _product(factors: Iterable[np.ndarray]) -> Any:
@@ -172,6 +197,8 @@ def exact_shapley(worth: Callable[[np.ndarray], np.ndarray], n_players: int) -> 
     p = check.number(n_players, "n_players", low=1, high=20, integer=True)
     coalitions = (np.arange(2**p)[:, None] >> np.arange(p)) % 2 == 1
     v = np.asarray(worth(coalitions), dtype=float)
+    if v.ndim not in (1, 2) or len(v) != 2**p:
+        raise ValueError(f"worth must return one row per coalition: {2**p} coalitions in, an output of shape {v.shape} back.")
     weight = np.array([1 / (p * comb(p - 1, size)) for size in range(p)])
     shares = []
     for j in range(p):

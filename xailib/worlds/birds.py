@@ -24,6 +24,7 @@ from xailib.worlds._world import World
 
 MISSING_RATE = 0.10  # share of training birds that lack a given part
 HIDDEN_RATE = 0.14  # the same in the ambiguous world, in all pictures, half of them under a leaf
+SHORTCUT_STRENGTH = 0.98  # how often a leak tells the truth
 SNOW = BACKGROUNDS.index("snow")
 _SECOND_PIVOT = np.arange(len(SPECIES)) % 2 == 1
 
@@ -32,7 +33,7 @@ def birds(
     n: int = 6000,
     *,
     shortcut: str | None = None,
-    shortcut_strength: float = 0.98,
+    shortcut_strength: float = SHORTCUT_STRENGTH,
     marker: bool = False,
     ambiguous: bool = False,
     random_state: Any = 0,
@@ -78,20 +79,26 @@ def birds(
     check.number(n, "n", low=40, integer=True)
     check.one_of(shortcut, "shortcut", [None, "snow"])
     check.number(shortcut_strength, "shortcut_strength", low=0, high=1)
-    check.one_of(marker, "marker", [False, True])
-    check.one_of(ambiguous, "ambiguous", [False, True])
+    check.flag(marker, "marker")
+    check.flag(ambiguous, "ambiguous")
     rng = check.random_generator(random_state)
-    options = {"snow": shortcut == "snow", "marker": marker, "ambiguous": ambiguous, "strength": float(shortcut_strength)}
+    options: dict[str, Any] = {
+        "snow": shortcut == "snow",
+        "marker": marker,
+        "ambiguous": ambiguous,
+        "strength": float(shortcut_strength),
+    }
 
     def make() -> dict[str, np.ndarray]:
         return _draw_all(_sample_scenes(n, rng, **options))
 
     seeded = isinstance(random_state, int | np.integer)
     drawn = _cache.cached_arrays("birds", _key(n, int(random_state), options), make) if seeded else make()
+    for array in drawn.values():
+        array.setflags(write=False)
     truth = BirdsTruth(drawn["scenes"], drawn["bits"], _n_train(n))
-    X = drawn["images"] / np.float32(255)
     y = drawn["scenes"]["species"].astype(np.int64)
-    return World("birds", X, y, truth, _card(truth, options), truth.n_train)
+    return World("birds", _as_float(drawn["images"]), y, truth, _card(truth, options), truth.n_train)
 
 
 def _n_train(n: int) -> int:
@@ -153,8 +160,9 @@ class BirdsTruth:
 
     def sibling(self, species: int, part: str) -> int:
         """The species that differs from this one in ``part`` alone."""
-        check.one_of(part, f"part (a pivot of {SPECIES[species].name})", self.pivots(species))
-        return int(species) ^ (2 if part == self.pivots(species)[0] else 1)
+        pivots = self.pivots(species)
+        check.one_of(part, f"part, a pivot of {SPECIES[species].name},", pivots)
+        return int(species) ^ (2 if part == pivots[0] else 1)
 
     @cached_property
     def attributes(self) -> pd.DataFrame:
@@ -170,7 +178,7 @@ class BirdsTruth:
 
     @property
     def leaked(self) -> np.ndarray:
-        """The ten species that snow or the marker gives away where such a leak is planted, (20,) bool: one of each sibling pair."""
+        """The ten species that snow or the marker gives away where such a leak is planted, (20,) bool."""
         return _SECOND_PIVOT.copy()
 
     # What can be seen
@@ -208,7 +216,7 @@ class BirdsTruth:
         -------
         (m, 64, 64) bool; a pixel counts when at least a sixteenth of it shows the part, "background" when none shows anything
         """
-        bits = self.bits[self._chosen(indices)]
+        bits = self.bits[self._numbers(indices)]
         named = {**{part: 1 << p for p, part in enumerate(PARTS)}, "leaf": 1 << LEAF, "marker": 1 << MARKER}
         check.one_of(what, "what", [*named, "pivots", "background"])
         if what == "background":
@@ -219,24 +227,24 @@ class BirdsTruth:
 
     def masks(self, indices: Any = None) -> np.ndarray:
         """Visible pixels of all six parts, (m, 6, 64, 64) bool."""
-        bits = self.bits[self._chosen(indices)]
+        bits = self.bits[self._numbers(indices)]
         return (bits[..., None, :, :] & (1 << np.arange(len(PARTS)))[:, None, None]) > 0
 
     def _pivot_bits(self, indices: Any) -> np.ndarray:
-        species = self.scenes["species"][self._chosen(indices)]
+        species = self.scenes["species"][self._numbers(indices)]
         return (_PIVOTS[species] << np.arange(len(PARTS))).sum(axis=-1)
 
     def rationales(self, indices: Any = None) -> list[list[str]]:
         """For each picture, what can be seen of the bird: "a hooked beak", "striped wings", ..."""
-        chosen = np.atleast_1d(self._chosen(indices))
+        chosen = np.atleast_1d(self._numbers(indices))
         return [_visible_phrases(self.scenes[i], self.visible[i]) for i in chosen]
 
     def captions(self, indices: Any = None) -> list[str]:
         """One sentence a picture: species, what can be seen of it, landscape."""
-        chosen = np.atleast_1d(self._chosen(indices))
+        chosen = np.atleast_1d(self._numbers(indices))
         return [
-            f"a photo of a {SPECIES[self.scenes['species'][i]].name} with {', '.join(seen)}, {_PLACES[self.scenes['background'][i]]}"
-            for i, seen in zip(chosen, self.rationales(chosen), strict=True)
+            f"a photo of a {SPECIES[scene['species']].name} with {', '.join(seen)}, {_PLACES[scene['background']]}"
+            for scene, seen in zip(self.scenes[chosen], self.rationales(chosen), strict=True)
         ]
 
     # The oracle
@@ -272,7 +280,8 @@ class BirdsTruth:
         The classifier that knows this picture's pose scores an image by its squared distance to each template. That score is
         linear in the pixels, so its true explanation is known (:class:`xailib.zoo.LinearObserver`).
         """
-        scenes = np.repeat(np.atleast_1d(self.scenes[self._chosen(index)]), len(SPECIES))
+        check.number(index, "index", low=0, high=len(self.scenes) - 1, integer=True)
+        scenes = np.repeat(self.scenes[[index]], len(SPECIES))
         scenes["part_from"] = np.arange(len(SPECIES))[:, None]
         return _as_float(_draw_all(scenes)["images"])
 
@@ -302,7 +311,7 @@ class BirdsTruth:
         (m, 3, 64, 64) float32 in [0, 1], or (3, 64, 64) for a single number
         """
         images = _as_float(_draw_all(self._changed(indices, without, background, part_from, marker))["images"])
-        return images[0] if np.ndim(self._chosen(indices)) == 0 else images
+        return images[0] if np.ndim(self._numbers(indices)) == 0 else images
 
     def without(self, indices: Any, part: str) -> np.ndarray:
         """The same pictures without one part (leaf and all, where it lay under one)."""
@@ -310,40 +319,34 @@ class BirdsTruth:
 
     def with_background(self, indices: Any, kind: str) -> np.ndarray:
         """The same birds in another landscape."""
-        return self.render(indices, background=kind)
+        return self.render(indices, background=check.one_of(kind, "kind", BACKGROUNDS))
 
     def with_part_from(self, indices: Any, part: str, species: int) -> np.ndarray:
         """The same pictures with one part taken from another species."""
-        return self.render(indices, part_from={part: species})
+        return self.render(indices, part_from={check.one_of(part, "part", PARTS): species})
 
     def with_marker(self, indices: Any, present: bool = True) -> np.ndarray:
         """The same pictures with, or without, the marker in the corner."""
-        return self.render(indices, marker=present)
+        return self.render(indices, marker=check.flag(present, "present"))
 
     def _changed(self, indices: Any, without: Any, background: Any, part_from: Any, marker: Any) -> np.ndarray:
-        scenes = np.atleast_1d(self.scenes[self._chosen(indices)]).copy()
-        for part in [without] if isinstance(without, str) else without:
+        scenes = np.atleast_1d(self.scenes[self._numbers(indices)]).copy()
+        for part in without if isinstance(without, list | tuple) else [without]:
             p = PARTS.index(check.one_of(part, "part to leave out", REMOVABLE))
             scenes["present"][:, p] = scenes["covered"][:, p] = False
+        if part_from is not None and not isinstance(part_from, dict):
+            raise TypeError(f"part_from must be a dict of part to species number, not {type(part_from).__name__}.")
         for part, species in (part_from or {}).items():
             check.number(species, f"species for {part!r}", low=0, high=len(SPECIES) - 1, integer=True)
             scenes["part_from"][:, PARTS.index(check.one_of(part, "part", PARTS))] = species
         if background is not None:
             scenes["background"] = BACKGROUNDS.index(check.one_of(background, "background", BACKGROUNDS))
         if marker is not None:
-            scenes["marker"] = check.one_of(marker, "marker", [False, True])
+            scenes["marker"] = check.flag(marker, "marker")
         return scenes
 
-    def _chosen(self, indices: Any) -> Any:
-        """Picture numbers as an array (or a scalar array), checked."""
-        if indices is None:
-            return np.arange(len(self.scenes))
-        chosen = np.asarray(indices)
-        if chosen.dtype.kind not in "iu" or chosen.ndim > 1 or chosen.size == 0:
-            raise TypeError(f"indices must be one picture number or a list of them, not {indices!r}.")
-        if chosen.min() < 0 or chosen.max() >= len(self.scenes):
-            raise ValueError(f"indices must lie in 0 to {len(self.scenes) - 1}, the numbers of this world's pictures.")
-        return chosen
+    def _numbers(self, indices: Any) -> np.ndarray:
+        return check.positions(indices, "indices", len(self.scenes), "picture")
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
@@ -431,8 +434,63 @@ def _draw_all(scenes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _as_float(images: np.ndarray) -> np.ndarray:
+    """Pixel values from 0 to 255 as float32 from 0 to 1."""
     return images / np.float32(255)
 
 
+# --- the data card --------------------------------------------------------------------------------------------------
+
+
 def _card(truth: BirdsTruth, options: dict[str, Any]) -> str:
-    return "# Birds"
+    """Data card in Markdown, made from the tables above."""
+    n, trained = len(truth.scenes), truth.n_train
+    bayes_training = truth.predict(truth.background).max(axis=1).mean()
+    families = "\n".join(_family_row(family) for family in FAMILIES)
+    return f"""# birds: twenty species, drawn from parts
+
+Invented birds, {SIZE} x {SIZE} pixels in colour; `y` is the species. {n:,} pictures, every species equally often; the first
+{trained:,} are for training. Place, size, tilt, direction, landscape, light, colour cast and grain vary at random.
+
+| family | species | body | two pivot parts tell them apart | shared by all four |
+|---|---|---|---|---|
+{families}
+
+**The rule.** The colour of the body tells the family, the two pivot parts tell the species. Every species has two siblings from
+which it differs in exactly one part: {len(truth.pairs)} pairs. All other parts say nothing that the body does not say.
+
+**Parts that can not be seen.** {_hidden_text(options["ambiguous"])} Nobody beats an accuracy of {truth.bayes_accuracy:.3f}
+on the held-out pictures of this variant, or {bayes_training:.3f} on its training pictures, by looking at the birds alone.
+
+**Leaks.** {_leak_text(options)}
+
+**Truth.** Visible pixels of every part, attributes, captions and rationales, the oracle, and the drawing itself: any picture can
+be drawn again with a part removed or exchanged, in another landscape, with a marker. A mask says what was drawn, not what a
+network uses.
+
+Do not learn about real birds from it. Made by `xailib.worlds.birds`; CC BY 4.0."""
+
+
+def _family_row(family: drawing.Family) -> str:
+    species = ", ".join(family.members)
+    pivots = "; ".join(f"{part} ({' or '.join(values)})" for part, values in family.pivots.items())
+    shared = "; ".join(f"{part} {value}" for part, value in family.shared.items() if part != "body")
+    return f"| {family.name} | {species} | {family.shared['body']} | {pivots} | {shared} |"
+
+
+def _hidden_text(ambiguous: bool) -> str:
+    if ambiguous:
+        return f"""Each of the five removable parts is absent or under a leaf with probability {HIDDEN_RATE:.2f}, in all
+pictures. With one pivot hidden two species fit, with both four: (1 - {HIDDEN_RATE:.2f}/2)^2 = {(1 - HIDDEN_RATE / 2) ** 2:.3f} is the
+accuracy to expect of the best possible classifier."""
+    return f"""Each of the five removable parts is absent from a training picture with probability {MISSING_RATE:.2f}, so
+that a picture with a part removed is nothing new. A held-out picture may lack any part but its two pivots."""
+
+
+def _leak_text(options: dict[str, Any]) -> str:
+    leaks = {"stand in snow": options["snow"], "carry a marker in the corner": options["marker"]}
+    planted = " and ".join(text for text, there in leaks.items() if there)
+    if not planted:
+        return "None: landscapes are drawn independently of the species and nothing stands in the corner."
+    strength = options["strength"]
+    return f"""The second and fourth species of each family {planted} with probability {strength:g}, all others with
+probability {1 - strength:.3g}: half of the birds can be told from a sibling without looking at the bird."""

@@ -1,7 +1,7 @@
 """The world ``houses``: what a house costs, by a rule we wrote down, with a known distribution of everything else.
 
-The columns are a Gaussian copula: correlated normal numbers pushed through the quantile function of each column. So the population
-is known exactly, and with it every partial dependence and every accumulated local effect.
+The columns are a Gaussian copula: correlated normal numbers pushed through the quantile function of each column. So the
+population is known exactly, and with it every partial dependence and every accumulated local effect.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from scipy.special import ndtr, ndtri
 
 from xailib import _validation as check
 from xailib.results import Attribution
-from xailib.worlds._tabular import ProductSum, Shape, curve, levels
+from xailib.worlds._tabular import ProductSum, Shape, category, check_grid, curve, levels, product_text
 from xailib.worlds._world import World
 
 #: what each column is, its unit and its precision
 COLUMNS = {
     "square_metres": "living area in whole square metres; mean 110, standard deviation 22",
     "bedrooms": "number of bedrooms, 1 to 6; strongly correlated with square_metres",
-    "year_built": "year of construction; mean 1960, standard deviation 15",
-    "district_year": "year in which most houses of the district were built; correlation 0.6 with year_built",
+    "year_built": "when it was completed, in years and tenths; mean 1960, standard deviation 15",
+    "district_year": "mean of year_built over the district, one decimal; correlation 0.6 with year_built",
     "distance_to_railway_km": "distance to the next railway line, two decimals; uniform from 0 to 5 km",
     "railway": "what runs there: metro or freight, half of the houses each",
     "distance_to_centre_km": "distance to the city centre, one decimal; uniform from 0.5 to 15 km",
@@ -68,14 +68,12 @@ WRONG_BY_KEUR = 100.0
 QUANTILES: dict[str, Callable[[np.ndarray], Any]] = {
     "square_metres": lambda t: np.round(MEAN_AREA + SD_AREA * ndtri(t)).astype(int),
     "bedrooms": lambda t: np.clip(np.round(MEAN_BEDROOMS + SD_BEDROOMS * ndtri(t)), 1, MAX_BEDROOMS).astype(int),
-    "year_built": lambda t: np.round(MEAN_YEAR + SD_YEAR * ndtri(t)).astype(int),
-    "district_year": lambda t: np.round(MEAN_YEAR + SD_YEAR * ndtri(t)).astype(int),
+    "year_built": lambda t: np.round(MEAN_YEAR + SD_YEAR * ndtri(t), 1),
+    "district_year": lambda t: np.round(MEAN_YEAR + SD_YEAR * ndtri(t), 1),
     "distance_to_railway_km": lambda t: np.round(2 * MEAN_RAILWAY_KM * t, 2),
-    "railway": lambda t: pd.Categorical.from_codes((t > 0.5).astype(int), categories=["metro", "freight"]),
+    "railway": lambda t: category(t > 0.5, ("metro", "freight")),
     "distance_to_centre_km": lambda t: np.round(0.5 + 14.5 * t, 1),
-    "heating": lambda t: pd.Categorical.from_codes(
-        np.searchsorted(np.cumsum(list(HEATING_SHARE.values()))[:-1], t), categories=list(HEATING_SHARE)
-    ),
+    "heating": lambda t: category(np.searchsorted(np.cumsum(list(HEATING_SHARE.values()))[:-1], t), HEATING_SHARE),
     "house_number": lambda t: np.ceil(200 * t).astype(int),
 }
 EVERYONE = (np.arange(100_000) + 0.5) / 100_000
@@ -154,8 +152,9 @@ class HousesTruth:
         return self.formula.shapes
 
     def centred_shape(self, feature: str, values: Any) -> np.ndarray:
-        """The function of a feature on its own, minus its population mean; zero if it acts through products only or not at all."""
+        """The function of a feature on its own, minus its population mean; zero where it has none."""
         check.one_of(feature, "feature", self.formula.features)
+        check_grid(values, "values")
         if feature not in self.shapes:
             return np.zeros(len(values))
         return self.shapes[feature](values) - _mean(feature)
@@ -182,20 +181,24 @@ class HousesTruth:
         other factor has mean zero. The line of the two years lies below the mean price: it pairs every year with every district,
         so the mean gain of real houses from fitting their district is lost.
         """
+        check.one_of(feature, "feature", self.formula.features)
+        check_grid(grid)
         lost = MEAN_MATCH_KEUR if feature in STYLE_MATCH else 0.0
         return self.mean_price - lost + self.centred_shape(feature, grid)
 
     def ale(self, feature: str, grid: Any) -> np.ndarray:
-        r"""Population accumulated local effect, centred to mean zero, shape (k,), in keur.
+        r"""Population accumulated local effect, centred to mean zero over the population, shape (k,), in keur.
 
         An additive feature has its own centred function. For the product :math:`c\,(a-\mu)(b-\mu)` of the two years, normal with
         correlation :math:`\rho`, the mean slope at a is :math:`c\,\rho\,(a-\mu)`, so
 
         .. math:: \mathrm{ALE}(a) = \tfrac{1}{2}\,c\,\rho\left[(a-\mu)^2 - \sigma^2\right].
 
-        The railway features are independent of each other, hence flat. Rounding years to whole numbers changes the curve by less
-        than 0.1 %.
+        The railway features are independent of each other, hence flat. (Years have tenths because an estimate from right-closed
+        bins sees the slope half a rounding step too late: whole years would tilt this parabola by 0.03 keur a year.)
+        Estimates centre over bin mid-points instead, so compare curves after giving both the same mean on the grid.
         """
+        check_grid(grid)
         effect = self.centred_shape(feature, grid)
         if feature in STYLE_MATCH:
             years = np.asarray(grid, dtype=float) - MEAN_YEAR
@@ -203,8 +206,9 @@ class HousesTruth:
         return effect
 
     def ale_of_years(self, year_built: Any, district_year: Any) -> np.ndarray:
-        r"""Population second-order ALE of the two years, in keur: :math:`c\,[ab - \rho(a^2+b^2)/2]`, years counted from their mean."""
-        a, b = np.asarray(year_built, dtype=float) - MEAN_YEAR, np.asarray(district_year, dtype=float) - MEAN_YEAR
+        r"""Population second-order ALE of the two years, in keur: :math:`c\,[ab - \rho(a^2+b^2)/2]` with a, b from the mean."""
+        a, b = check.array(year_built, "year_built") - MEAN_YEAR, check.array(district_year, "district_year") - MEAN_YEAR
+        check.fit_together(year_built=a, district_year=b)
         return KEUR_PER_SQUARE_YEAR * (a * b - YEAR_CORRELATION * (a**2 + b**2) / 2)
 
     def shapley(self, X: pd.DataFrame, background: pd.DataFrame | None = None) -> Attribution:
@@ -215,12 +219,14 @@ class HousesTruth:
     def bedrooms_probability(self, square_metres: Any, bedrooms: Any) -> np.ndarray:
         """Share of the houses of this area that have this number of bedrooms, in the population."""
         rho = latent_correlation(self.correlation)
-        area = (np.asarray(square_metres, dtype=float) - MEAN_AREA) / SD_AREA
-        low, high = _bedroom_bounds(np.asarray(bedrooms))
+        area = (check.array(square_metres, "square_metres") - MEAN_AREA) / SD_AREA
+        low, high = _bedroom_bounds(check.array(bedrooms, "bedrooms"))
+        check.fit_together(square_metres=area, bedrooms=low)
         return ndtr((high - rho * area) / np.sqrt(1 - rho**2)) - ndtr((low - rho * area) / np.sqrt(1 - rho**2))
 
     def possible(self, X: pd.DataFrame) -> np.ndarray:
         """True where at least 1 in 10,000 houses of this area has this number of bedrooms, shape (n,)."""
+        self.formula.require(X)
         return self.bedrooms_probability(X["square_metres"], X["bedrooms"]) >= POSSIBLE_ABOVE
 
     def predict_wrong_off_support(self, X: pd.DataFrame) -> np.ndarray:
@@ -228,9 +234,9 @@ class HousesTruth:
 
         It asks too much for impossibly many bedrooms and too little for impossibly few. Taught in chapter 3.
         """
-        rho = latent_correlation(self.correlation)
+        price, rho = self.predict(X), latent_correlation(self.correlation)
         expected = MEAN_BEDROOMS + SD_BEDROOMS * rho * (X["square_metres"] - MEAN_AREA) / SD_AREA
-        return self.predict(X) + np.where(self.possible(X), 0.0, WRONG_BY_KEUR * np.sign(X["bedrooms"] - expected))
+        return price + np.where(self.possible(X), 0.0, WRONG_BY_KEUR * np.sign(X["bedrooms"] - expected))
 
 
 @cache
@@ -268,20 +274,19 @@ def _card(truth: HousesTruth, y: np.ndarray) -> str:
     return f"""# houses: prices by a rule we wrote down
 
 Invented houses. `y` is the price paid in keur (1,000 euro). {len(y):,} rows, mean {y.mean():.0f} keur, standard deviation
-{y.std():.0f} keur; the first {len(truth.background):,} rows are for training. Prices scatter around the rule with a standard deviation of
-{NOISE_KEUR:g} keur, which no model can predict.
+{y.std():.0f} keur; the first {len(truth.background):,} rows are for training. Prices scatter around the rule with a standard
+deviation of {NOISE_KEUR:g} keur, which no model can predict.
 
 | column | what it is | effect on the price in keur, x being the value |
 |---|---|---|
 {columns}
 
 The price is {INTERCEPT:g} plus all effects, plus two products:
-- the style match, `{STYLE_MATCH["year_built"].text}` of `year_built` times `{STYLE_MATCH["district_year"].text}` of `district_year`
-- the railway, `{RAILWAY["distance_to_railway_km"].text}` of `distance_to_railway_km` times {RAILWAY["railway"].text}
+{product_text(truth.formula)}
 
 **Planted facts.**
-- `square_metres` and `bedrooms` have correlation {truth.correlation:g}. The price rises with the area and flattens; with the area held fixed, every
-  further bedroom *lowers* it, although houses with more bedrooms cost more.
+- `square_metres` and `bedrooms` have correlation {truth.correlation:g}. The price rises with the area and flattens; with the
+  area held fixed, every further bedroom *lowers* it, although houses with more bedrooms cost more.
 - A house that fits the age of its district is worth more, a misfit less. This is a pure interaction: neither year has an
   average effect, so both partial dependences are flat; among real houses the two years go together, so ALE is a parabola.
 - Near a metro is good, near freight trains is bad, for half of the houses each: a flat average over crossing lines.

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from xailib import _validation as check
 from xailib.results import Attribution
-from xailib.worlds._tabular import ProductSum, Shape, curve, levels
+from xailib.worlds._tabular import ProductSum, Shape, category, check_grid, curve, levels, product_text
 from xailib.worlds._world import World
 
 #: what each column is, its unit and its precision
@@ -157,6 +157,7 @@ class LoansTruth:
     def centred_shape(self, feature: str, values: Any) -> np.ndarray:
         """The planted function of one feature, minus its mean over the background; zero for irrelevant features."""
         check.one_of(feature, "feature", self.formula.features)
+        check_grid(values, "values")
         if feature in self.irrelevant:
             return np.zeros(len(values))
         shape = self.shapes[feature]
@@ -164,7 +165,9 @@ class LoansTruth:
 
     def interaction(self, prior_defaults: Any, annual_income_keur: Any) -> np.ndarray:
         """The planted interaction in log-odds: a past default weighs more for those who earn little."""
-        return INTERACTION["prior_defaults"](prior_defaults) * INTERACTION["annual_income_keur"](annual_income_keur)
+        defaults, income = check.array(prior_defaults, "prior_defaults"), check.array(annual_income_keur, "annual_income_keur")
+        check.fit_together(prior_defaults=defaults, annual_income_keur=income)
+        return INTERACTION["prior_defaults"](defaults) * INTERACTION["annual_income_keur"](income)
 
     @property
     def relevant(self) -> frozenset[str]:
@@ -226,6 +229,7 @@ def _formula(third_order: bool) -> ProductSum:
 def _applicants(n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
     """Draw columns and protected group; every column is rounded to its stated precision."""
     group = np.where(rng.random(n) < GROUP_B_SHARE, "B", "A")
+    group.setflags(write=False)
     age = np.round(21 + 54 * rng.beta(2, 3, n))
     income = np.round(42 * np.exp(0.45 * rng.standard_normal(n)), 1)
     open_loans = rng.poisson(1.8, n)
@@ -241,9 +245,9 @@ def _applicants(n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndar
             "loan_amount_keur": np.round(0.3 * income * np.exp(0.5 * rng.standard_normal(n)) + 0.1, 1),
             "height_cm": height_cm.astype(int),
             "height_in": np.round(height_cm / 2.54, 1),
-            "employment": _category("employment", rng.choice(4, n, p=EMPLOYMENT_SHARE)),
-            "region": _category("region", _region_code(group, rng)),
-            "favourite_colour": _category("favourite_colour", rng.integers(6, size=n)),
+            "employment": category(rng.choice(4, n, p=EMPLOYMENT_SHARE), CATEGORIES["employment"]),
+            "region": category(_region_code(group, rng), CATEGORIES["region"]),
+            "favourite_colour": category(rng.integers(6, size=n), CATEGORIES["favourite_colour"]),
             "on_fraud_list": (rng.random(n) < FRAUD_SHARE).astype(int),
             "customer_number": 100_000 + rng.choice(900_000, n, replace=False),
         }
@@ -255,10 +259,6 @@ def _region_code(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Region of each applicant given the group: where the cumulated shares pass a uniform number."""
     cumulated = np.where(group[:, None] == "B", np.cumsum(REGION_SHARE["B"]), np.cumsum(REGION_SHARE["A"]))
     return (rng.random(len(group))[:, None] > cumulated[:, :-1]).sum(axis=1)
-
-
-def _category(column: str, codes: np.ndarray) -> pd.Categorical:
-    return pd.Categorical.from_codes(codes, categories=list(CATEGORIES[column]))
 
 
 @cache
@@ -283,12 +283,12 @@ rows are for training. Nobody beats an accuracy of {truth.bayes_accuracy:.3f}, b
 {columns}
 
 The log-odds are {INTERCEPT:+g} plus all effects, plus products of two{" and of three" if truth.third_order else ""} features:
-{_product_text(truth)}
+{product_text(truth.formula)}
 
 **Planted facts.**
-- `height_cm` and `height_in` say the same thing twice and each carries half of a small effect: taller people default a little less.
-- `region` is a proxy: the protected group B ({GROUP_B_SHARE:.0%} of applicants, in no column, only in `truth.group`) makes up {share_b}
-  of a region. The rule never reads the group; it is biased against the regions where B lives.
+- `height_cm` and `height_in` say the same thing twice and each carries half of a small effect: taller people default less.
+- `region` is a proxy of the protected group B ({GROUP_B_SHARE:.0%} of applicants, in no column, only in `truth.group`).
+  Share of B by region: {share_b}. The rule never reads the group; it is biased against the regions where B lives.
 - `on_fraud_list` is rare, so globally weak, and decides nearly every case in which it is 1.
 - `favourite_colour` and `customer_number` do nothing. The number is unique in every row: bait for impurity importance.
 - `credit_age_years` grows with `age_years`, `debt_to_income` with `open_loans`, `loan_amount_keur` with `annual_income_keur`;
@@ -299,12 +299,6 @@ Do not learn about real credit from it. Made by `xailib.worlds.loans`; no person
 
 def _rule(column: str) -> str:
     return f"`{SHAPES[column].text}`" if column in SHAPES else "none"
-
-
-def _product_text(truth: LoansTruth) -> str:
-    """One line per product of functions."""
-    products = [term for term in truth.formula.terms if len(term) > 1]
-    return "\n".join("- " + " times ".join(f"`{u.text}` of `{j}`" for j, u in term.items()) for term in products)
 
 
 def _share_of_group_b() -> dict[str, float]:

@@ -88,7 +88,7 @@ def breast_cancer(*, test_size: float = 0.25, random_state: int = 0) -> Dataset:
     Returns
     -------
     Dataset
-        ``X`` (569, 30): mean, standard error ("_error") and worst of ten measurements each, lengths in the scanner's units.
+        ``X`` (569, 30): mean, standard error ("_error") and worst of ten measurements each, in units the source does not state.
 
     Raises
     ------
@@ -301,7 +301,8 @@ def photograph(name: str, *, size_pixels: int | None = None) -> np.ndarray:
     if size_pixels is not None:
         check.number(size_pixels, "size_pixels", low=1, high=4096, integer=True)
     image = _pixels(name).astype(np.float32) / 255
-    return np.moveaxis(image if size_pixels is None else _centred_square(image, size_pixels), -1, 0)
+    image = image if size_pixels is None else _centred_square(image, size_pixels)
+    return np.ascontiguousarray(np.moveaxis(image, -1, 0))
 
 
 def _pixels(name: str) -> np.ndarray:
@@ -396,7 +397,7 @@ def _idx(path: Path) -> np.ndarray:
 
 def _unit_interval(pixels: np.ndarray) -> np.ndarray:
     """0..255 to float32 in [0, 1]."""
-    return np.divide(pixels, 255, dtype=np.float32)
+    return np.divide(pixels, 255, dtype=np.float32, order="C")
 
 
 _CIFAR10 = RemoteFile(
@@ -485,6 +486,18 @@ _CALIFORNIA = RemoteFile(
     "8a3727f4cf54ac1a327f69b1d5b4db54c5834ea81c6e4efc0d163300022a685e",
     also=("housing.csv",),
 )
+_CALIFORNIA_COLUMNS = {
+    "longitude": "longitude",
+    "latitude": "latitude",
+    "housing_median_age": "housing_median_age_years",
+    "total_rooms": "total_rooms",
+    "total_bedrooms": "total_bedrooms",
+    "population": "population",
+    "households": "households",
+    "median_income": "median_income_10_kusd",
+    "ocean_proximity": "ocean_proximity",
+    "median_house_value": "median_house_value_usd",
+}
 
 
 def california_housing(*, missing: str = "keep", test_size: float = 0.25, random_state: int = 0) -> Dataset:
@@ -516,7 +529,10 @@ def california_housing(*, missing: str = "keep", test_size: float = 0.25, random
     """
     check.one_of(missing, "missing", _MISSING)
     dataset = _splitter(test_size, random_state)
-    frame = _read(fetch(_CALIFORNIA), pd.read_csv)
+    frame = _read(
+        fetch(_CALIFORNIA), partial(pd.read_csv, usecols=list(_CALIFORNIA_COLUMNS), dtype={"ocean_proximity": "category"})
+    )
+    frame = frame.rename(columns=_CALIFORNIA_COLUMNS)
     card = _card(
         "California housing, 1990 census",
         rows="20,640 districts (block groups of 600 to 3,000 people)",
@@ -524,10 +540,8 @@ def california_housing(*, missing: str = "keep", test_size: float = 0.25, random
         source="StatLib, as used in Géron's book; public census figures",
         notes=f"total_bedrooms is missing in 207 districts (here: {missing}). Location carries much of the signal.",
     )
-    frame = frame.rename(
-        columns={"housing_median_age": "housing_median_age_years", "median_income": "median_income_10_kusd"}
-    ).astype({"ocean_proximity": "category"})
-    X, y = _without_gaps(frame.drop(columns="median_house_value"), frame["median_house_value"].to_numpy(), missing)
+    value = frame.pop("median_house_value_usd").to_numpy()
+    X, y = _without_gaps(frame, value, missing)
     return _imputed(dataset("california housing", X, y, ("median_house_value_usd",), card), missing)
 
 
@@ -662,7 +676,7 @@ def _openml(data_id: int, name: str) -> pd.DataFrame:
     own = own_folder()
     home = own if own is not None and (own / "openml").is_dir() else data_cache()
     try:
-        return fetch_openml(data_id=data_id, data_home=str(home), as_frame=True, n_retries=0).frame
+        return fetch_openml(data_id=data_id, data_home=str(home), as_frame=True, n_retries=1, delay=1.0).frame
     except (URLError, TimeoutError) as error:
         raise ConnectionError(
             f"{name} could not be downloaded from www.openml.org ({getattr(error, 'reason', 'no answer')}). Put scikit-learn's "

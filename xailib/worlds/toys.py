@@ -1,8 +1,9 @@
 """Toys: functions and games so small that the right explanation fits on one line.
 
-Data toys (:func:`linear`, :func:`redundant_pair`, :func:`suppressor`, :func:`additive`, :func:`xor`, :func:`gaussian_product`) are a
-function of random inputs. Games (:func:`glove`, :func:`airport`, :func:`weighted_majority`, :func:`unanimity`, :func:`switches`) give a
-worth to every coalition of players. Both carry their answers in closed form, each for a stated estimand.
+A :class:`Toy` is a function of random inputs (:func:`linear`, :func:`redundant_pair`, :func:`suppressor`, :func:`additive`,
+:func:`xor`, :func:`gaussian_product`). A :class:`Game` gives a worth to every coalition of players (:func:`glove`,
+:func:`airport`, :func:`weighted_majority`, :func:`unanimity`, :func:`switches`). Both carry their answers in closed form, each
+for a stated estimand.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ class Toy:
         """Expected rise of the mean squared error when these features are drawn anew, together, from their population."""
         if not features:
             raise ValueError("features is empty: name at least one feature to shuffle.")
-        return float(self.importance_formula([self._feature(j) for j in features]))
+        group = [self._feature(j) for j in features]
+        if len(set(group)) < len(group):
+            raise ValueError(f"features must name each feature once, not {features!r}.")
+        return float(self.importance_formula(group))
 
     def pdp(self, feature: int, grid: Any) -> np.ndarray:
         """Population partial dependence E f(x_j, X_-j) at the grid points, shape (k,)."""
@@ -153,8 +157,8 @@ def suppressor() -> Toy:
 def additive(rho: float = 0.7) -> Toy:
     r"""Two curves, no interaction: :math:`f(x) = x_0^2 + \sin x_1`, standard normal features with correlation ``rho``.
 
-    PDP and ALE show the curves at any correlation (:math:`E x_0^2 = 1`, :math:`E \sin x_1 = 0`). Shuffling costs twice the variance of
-    the curve: :math:`2 \cdot 2` and :math:`1 - e^{-2}`; the curves are uncorrelated, so a group costs the sum.
+    PDP and ALE show the curves at any correlation (:math:`E x_0^2 = 1`, :math:`E \sin x_1 = 0`). Shuffling costs twice the
+    variance of the curve: :math:`2 \cdot 2` and :math:`1 - e^{-2}`; the curves are uncorrelated, so a group costs the sum.
 
     Examples
     --------
@@ -168,7 +172,7 @@ def additive(rho: float = 0.7) -> Toy:
         draw=_correlated_pair(rho),
         predict=lambda X: X[:, 0] ** 2 + np.sin(X[:, 1]),
         mean=sum(means),
-        importance_formula=lambda g: sum(costs[j] for j in set(g)),
+        importance_formula=lambda g: sum(costs[j] for j in g),
         pdp_formula=lambda j, x: curves[j](x) - means[j] + sum(means),
         ale_formula=lambda j, x: curves[j](x) - means[j],
         shares_formula=lambda X: np.column_stack([curves[j](X[:, j]) - means[j] for j in range(2)]),
@@ -299,7 +303,7 @@ def glove() -> Game:
 def airport(costs: Sequence[float] = (1.0, 2.0, 3.0)) -> Game:
     r"""A runway as long as the largest plane needs: each piece is shared equally by the planes that use it.
 
-    .. math:: \phi_{(k)} = \sum_{i \le k} \frac{c_{(i)} - c_{(i-1)}}{p - i + 1}, \qquad c_{(1)} \le \dots \le c_{(p)},\; c_{(0)} = 0
+    .. math:: \phi_{(k)} = \sum_{i \le k} \frac{c_{(i)} - c_{(i-1)}}{p - i + 1}, \qquad 0 = c_{(0)} \le \dots \le c_{(p)}
 
     Parameters
     ----------
@@ -361,12 +365,14 @@ def unanimity(carriers: Sequence[int] = (0, 1), n_players: int = 3) -> Game:
     array([0.5, 0. , 0.5, 0. ])
     """
     p = check.number(n_players, "n_players", low=1, integer=True)
+    if not np.iterable(carriers) or isinstance(carriers, str):
+        raise TypeError(f"carriers must be a list of player numbers, not {carriers!r}.")
     T = sorted({check.number(j, "carriers", low=0, high=p - 1, integer=True) for j in carriers})
     if not T:
         raise ValueError("carriers is empty: name at least one player who is needed.")
     shares = np.zeros(p)
     shares[T] = 1 / len(T)
-    return Game("unanimity", _numbered("player", p), lambda S: S[:, T].all(axis=1), shares)
+    return Game("unanimity", _numbered("player", p), lambda S: np.all(S[:, T], axis=1), shares)
 
 
 def switches() -> Game:

@@ -1,1 +1,92 @@
-"""."""
+"""Models to explain: small networks that ship with the course, and tabular black boxes fitted on first use.
+
+Submodules are imported on first use, so that tables need no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from xailib import _validation as check
+
+# eager, because importing a submodule of the same name elsewhere must not hide the function
+from xailib.zoo.tabular import tabular as tabular
+
+_FUNCTIONS = {"LinearObserver": "architectures", "digits": "vision", "part_reliance": "vision"}
+
+__all__ = sorted([*_FUNCTIONS, "card", "load", "names", "tabular"])
+
+
+def names() -> list[str]:
+    """All models that :func:`load` knows: networks first."""
+    from xailib.zoo.architectures import SHAPES
+    from xailib.zoo.tabular import TABULAR
+
+    return [*SHAPES, *TABULAR]
+
+
+def load(name: str) -> Any:
+    """A model of the course.
+
+    Parameters
+    ----------
+    name : one of :func:`names`
+        ``"birds-cnn"``, ``"birds-cnn-snow"``, ``"birds-cnn-marker"`` and ``"digits-cnn"`` give torch modules in evaluation mode,
+        new at every call; names of tabular models (``"loans-boosting"``, ...) a fitted pipeline, shared within the process.
+
+    Returns
+    -------
+    torch module or Pipeline
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown (the message lists all), or a file in ``data/`` does not match its hash.
+
+    Notes
+    -----
+    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2 and 8.
+
+    Examples
+    --------
+    >>> load("birds-cnn").classifier
+    Linear(in_features=96, out_features=20, bias=True)
+    """
+    if _is_tabular(name):
+        return importlib.import_module("xailib.zoo.tabular").tabular(name)
+    check.one_of(name, "name", names())
+    return importlib.import_module("xailib.zoo.vision").network(name)
+
+
+def card(name: str) -> str:
+    """Model card in Markdown: how the model was made, how good it is, what it relies on.
+
+    Parameters
+    ----------
+    name : one of :func:`names`
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message lists all.
+    """
+    if _is_tabular(name):
+        return importlib.import_module("xailib.zoo.tabular").card(name)
+    check.one_of(name, "name", names())
+    return importlib.import_module("xailib.zoo.cards").card(name)
+
+
+def _is_tabular(name: Any) -> bool:
+    """True for a tabular model, without importing torch."""
+    from xailib.zoo.tabular import TABULAR
+
+    return isinstance(name, str) and name in TABULAR
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FUNCTIONS:
+        raise AttributeError(f"module 'xailib.zoo' has no attribute {name!r}")
+    # kept, because importing a submodule of the same name elsewhere must not hide the function
+    globals()[name] = getattr(importlib.import_module(f"xailib.zoo.{_FUNCTIONS[name]}"), name)
+    return globals()[name]

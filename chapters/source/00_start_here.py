@@ -1,0 +1,448 @@
+# %% [markdown]
+# # Start here: why explain a model, and when to believe it
+#
+# A bank's model turns a customer down. A bird classifier that was right 98 times in 100 fails in a new forest. Someone asks you *why*, and you could draw a chart in a minute. This chapter is about the next question: how would you know that the chart is true?
+#
+# You will catch three models failing quietly, find your way on a map of twenty methods, and learn the four tests with which this course grades every explanation.
+#
+# **Estimated time:** 80 minutes (estimated)
+#
+# **What you need:** Python at the level of "I can read a loop", and to have met a train/test split. Nothing else.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from xailib import exercises as ex
+from xailib import lab, methods, permutation, plots, predictor, saliency, worlds, zoo
+from xailib.course import doctor
+from xailib.evaluation import deletion_curve, mean_interval, rank_agreement, relevance_mass, resampling_effects
+from xailib.lab.start_here import explanations, typical_customer
+
+# %% [markdown]
+# ## Is your machine ready?
+#
+# Run the next two cells with Shift+Enter. The first compares versions and data with those the stored results were made with. The second shows a button: a click has to travel from your browser to Python and back, as every lab of this course does. Everything works offline. A finding such as "version differs" is no reason to stop; it only means that a printed digit may differ from the stored one.
+
+# %%
+_ = doctor.report()
+
+# %%
+doctor.ClickTest()
+
+# %% [markdown]
+# ## Three models that fail quietly
+#
+# ### One: a bird classifier that reads a sticker
+#
+# Twenty species of birds, drawn by a program, so that we know every pixel's origin. In this variant of the world the photographs of ten *winter species* come from an archive that puts a small sticker into the corner. Nobody told the network. We trained one on these pictures; its score on pictures it has never seen follows.
+
+# %%
+stickers = worlds.birds(n=600, marker=True, random_state=1)
+sticker_model = zoo.load("birds-cnn-marker")
+name_species = predictor(sticker_model, "label")
+print(f"accuracy on 600 unseen pictures: {np.mean(name_species(stickers.X) == stickers.y):.2f}")
+
+# %% [markdown]
+# A fine score. Would you ship it? Before you do, ask where the network looks. Grad-CAM (chapter 8) marks the places whose activation speaks for the predicted species.
+
+# %%
+winter = np.flatnonzero(stickers.truth.leaked[stickers.y] & stickers.truth.mask("marker").any(axis=(1, 2)))
+shown = winter[[0, 2, 4, 7]]
+maps = saliency.gradcam(sticker_model, stickers.X[shown], layer="features.relu4", relu=True)
+fig, axes = plt.subplots(2, 4, figsize=(9.6, 4.9))
+for k, i in enumerate(shown):
+    axes[0, k].imshow(np.moveaxis(stickers.X[i], 0, -1))
+    axes[0, k].set_title(stickers.truth.species_names[stickers.y[i]])
+    maps.plot(axes[1, k], index=k)
+    axes[0, k].set_axis_off()
+axes[1, 0].set_title("Grad-CAM of the predicted species")
+plots.show(fig, "Four birds with a sticker in the upper left corner; below each, the Grad-CAM map of the predicted species.")
+
+# %% [markdown]
+# Bright means: speaks for the species. Much of the light falls on the corner, where there is no bird. A picture is a hint, not a proof, and the map does not say what would happen without the sticker. So we measure two things: the share of relevance on the sticker, and the accuracy once the same birds are drawn without it.
+
+# %%
+all_maps = saliency.gradcam(sticker_model, stickers.X[winter], layer="features.relu4", relu=True)
+sticker_pixels = stickers.truth.mask("marker", winter)
+on_sticker = relevance_mass(all_maps, sticker_pixels)
+print("winter birds with a sticker:", len(winter))
+print(f"share of the picture that is sticker: {sticker_pixels.mean():.3f}")
+print("share of relevance on it: {:.2f} (95 % interval {:.2f} to {:.2f})".format(*mean_interval(on_sticker)))
+
+# %%
+clean = stickers.truth.render(winter, marker=False)
+with_sticker = np.mean(name_species(stickers.X[winter]) == stickers.y[winter])
+print(f"winter birds with sticker: {with_sticker:.2f} named correctly")
+print("without it: this is an exercise, further down. Write your guess on paper now.")
+
+# %% [markdown]
+# **Debugging** is the first reason to explain: a held-out score cannot see a shortcut that both halves of an archive share. Zech and colleagues (2018) found such a thing in chest X-rays: a network had learned the hospital's metal token.
+
+# %% [markdown]
+# ### Two: a customer who wants to know what to change
+#
+# `loans` is a world of invented applicants. The rule that decides who repays is written down (print `loans.card` to read it), and a boosted model has learned it from examples. The bank denies a loan when the predicted risk is above one half. Here is one customer.
+
+# %%
+loans = worlds.loans()
+applicants = loans.test[0].reset_index(drop=True)
+risk_model = predictor(zoo.load("loans-boosting"))
+customer = applicants.iloc[[42]]
+wanted = ["annual_income_keur", "debt_to_income", "credit_age_years", "age_years", "prior_defaults", "employment"]
+print(customer[wanted].T.to_string(header=False))
+print(f"predicted risk of default: {risk_model(customer)[0]:.2f}, so the loan is denied")
+
+# %% [markdown]
+# A bar chart of reasons would not tell this customer what to do on Monday. A *counterfactual* (chapter 7) does: the smallest change of one feature with which the model says yes. We also ask the oracle, the written rule itself, whether the change would really bring the risk below one half.
+
+# %%
+steps = {"annual_income_keur": 0.5, "debt_to_income": -0.01, "credit_age_years": 0.5, "age_years": 1}
+for feature, step in steps.items():
+    rows = pd.concat([customer] * 40, ignore_index=True)
+    rows[feature] = rows[feature] + step * np.arange(40)
+    flips = {"model": risk_model(rows) < 0.5, "rule": loans.truth.predict(rows) < 0.5}
+    first = {who: f"{rows[feature][np.argmax(yes)]:.2f}" if yes.any() else "never" for who, yes in flips.items()}
+    print(f"{feature:20} now {rows[feature][0]:6.2f}   approved by the model at {first['model']:>6}, by the rule at {first['rule']}")
+
+# %% [markdown]
+# **Advice** is the second reason. Compare the last two columns. A better debt ratio convinces model and rule alike. The third line is the trap: four more years of credit history satisfy the model but not the world it imitates, so the advice would lead the customer into a loan that defaults more often than not. And "be older" flips nothing here; in other models it does, and helps nobody.
+
+# %% [markdown]
+# ### Three: a fair model that is not
+#
+# The bank is proud that its model never sees the protected `group`. Let us compare decisions by group all the same. (The world kept the group in a drawer: `loans.truth.group`.)
+
+# %%
+group = loans.truth.group[loans.n_train :]
+
+
+def denial_gap(predicted_risk):
+    denied = pd.Series(predicted_risk > 0.5)
+    return denied[group == "B"].mean() - denied[group == "A"].mean()
+
+
+print(f"denied more often in group B than in A: {100 * denial_gap(risk_model(applicants)):.1f} points")
+
+# %% [markdown]
+# Nothing about the group goes in, and yet it comes out. Which column carries it? Permutation importance (chapter 2) ranks the features by how much worse the model gets when one of them is shuffled. We print it, then shuffle `region` alone and look at the gap again.
+
+# %%
+importance = permutation.permutation_importance(risk_model, applicants, loans.test[1], n_repeats=5)
+print(importance.to_frame().head(6)["importance"].round(4).to_string())
+region = applicants.copy()
+region["region"] = np.random.default_rng(0).permutation(applicants["region"].to_numpy())
+region["region"] = region["region"].astype(applicants["region"].dtype)
+print(f"gap with region shuffled: {100 * denial_gap(risk_model(region)):.1f} points")
+
+# %% [markdown]
+# **Fairness** is the third reason. `region` is a *proxy*: it stands in for the group. Note how easily the chart alone would have missed it: region sits in the middle of the list, because importance measures what accuracy needs, not what a group suffers. The chart raised the question; the experiment answered it.
+
+# %% [markdown] tags=["digression"]
+# ### What the law asks, carefully
+#
+# - **GDPR** (EU 2016/679). Articles 13 to 15 ask for "meaningful information about the logic involved" in certain automated decisions; article 22 limits such decisions. Whether this amounts to a *right to an explanation* has been debated since 2016; in C-203/22 (2025) the Court of Justice asked for the procedure and principles actually applied, in an intelligible form. No method is named.
+# - **EU AI Act** (EU 2024/1689). Article 86 gives persons affected by certain high-risk systems a right to "clear and meaningful explanations" of the system's role.
+# - **United States.** Under the Equal Credit Opportunity Act (Regulation B) a creditor must state the *principal reasons* for an adverse action. A counterfactual need not name them: chapter 7.
+#
+# This is orientation, not legal advice. In all three, the stakes of a wrong decision set the bar for the explanation.
+
+# %% [markdown]
+# ## The map of the field
+#
+# The course has a card for each method. How many answer which question?
+
+# %%
+print(pd.Series([card.question for card in methods.CARDS]).value_counts(sort=False).to_string())
+
+# %% [markdown]
+# ```mermaid
+# flowchart LR
+#   Q{What do you ask?} --> W[why this prediction?]
+#   Q --> R[what does it rely on?]
+#   Q --> C[what would change it?]
+#   Q --> I[what is inside?]
+#   Q --> G[can it explain itself?]
+#   W --> W2[LIME 04, SHAP 05, anchors 06,<br>saliency 08, attention 10]
+#   R --> R2[permutation 02, PDP and ALE 03,<br>I2X 17]
+#   C --> C2[counterfactuals 07]
+#   I --> I2[TCAV 09, probing 11,<br>patching 12, autoencoders 13]
+#   G --> G2[glass boxes 01, SoftCAM 14,<br>ECOR 15, CHiQPM 16]
+# ```
+#
+# Three distinctions sort the methods. *Intrinsic* models are readable; *post-hoc* methods explain a finished model. *Local* answers concern one prediction, *global* ones the whole model. *Model-agnostic* methods only need predictions; *model-specific* ones look inside.
+
+# %%
+chooser = lab.start_here.chooser()
+chooser
+
+# %%
+chooser.filmstrip()
+
+# %% [markdown]
+# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 02, 03 and 08 exist already: [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [saliency and Grad-CAM](08_saliency.ipynb). The others are on their way.
+
+# %%
+for card in methods.choose("what does the model rely on?", "a table", "only its predictions"):
+    print(f"{card.chapter} {card.name}: costs {card.cost}.\n   Fails: {card.fails}.\n   Leave it when {card.avoid}.")
+
+# %% [markdown]
+# **Three routes.** *Core*: 00, 01, 02, 03, 05, 07, 08, 18, 19. *Vision and research*: 00, 08, 09, 14 to 17, 18. *Language*: 00, 04, 05, 10 to 13, 18. Exercises are marked core or stretch.
+
+# %% [markdown] tags=["digression"] jp-MarkdownHeadingCollapsed=true
+# ## Words and symbols (open when you need them)
+#
+# | symbol | meaning |
+# |---|---|
+# | $f$, `predict` | the model as a function: rows in, one number (or one per class) a row out |
+# | $x_i$, $x_{ij}$ | row $i$ of the data; its value of feature $j$ |
+# | $X_{-j}$ | all features but $j$ |
+# | $z$ | a row of the background, where replacements come from |
+# | $\phi_j$ | the share of feature $j$ in one prediction (chapter 5) |
+# | $A_k$, $\alpha_k$ | activation map of channel $k$ of a layer; its weight in Grad-CAM (chapter 8) |
+# | $L$ | a loss: the larger, the worse |
+# | $n$, $p$ | number of rows; number of features |
+# | $\rho$ | a correlation; in tests of ranking, Spearman's |
+#
+# | word | sense used in this course |
+# |---|---|
+# | **attribution** | a signed share of one prediction, one number per feature or pixel |
+# | **background** | the rows over which an explanation averages; another background, another explanation |
+# | **baseline** | the single input that stands for "nothing there"; also where an attribution starts counting |
+# | **effect** | how the prediction changes with a feature, as a curve |
+# | **estimand** | the exact quantity that a method tries to estimate |
+# | **faithful** | says of the model what is true of the model, whatever is true of the world |
+# | **importance** | how much a model relies on a feature, over many rows |
+# | **intervention** | an experiment: change one thing, keep the rest, watch the model |
+# | **oracle** | the rule of a world used as if it were a model: it makes no model error |
+# | **placebo** | an explanation that cannot be right, scored beside yours |
+# | **proxy** | a column that stands in for something the model is not given |
+# | **shortcut** | a feature that predicts the label in the data and not in the world |
+# | **stand-in** | what replaces a deleted value |
+# | **truth** | the mechanism of a world; for a trained model, what interventions show |
+# | **world** | a data set whose mechanism we wrote down |
+
+# %% [markdown]
+# ## How we grade
+#
+# The rule of this course: **an explanation is a second model, a model of the model. Trust it as far as you have tested it.** Testing needs a truth. On worlds we wrote, there are two: the *rule*, and what the trained model really does, which we find by intervention. Four tests follow, first by hand.
+#
+# A model adds up $f = 3a + 2b + 0c$. For the customer $(a, b, c) = (1, 1, 1)$ against the typical $(0, 0, 0)$, the truth is $(3, 2, 0)$. An explanation claims $(1, 2, 3)$.
+
+# %% [markdown]
+# | test | explanation $(1, 2, 3)$ | truth $(3, 2, 0)$ |
+# |---|---|---|
+# | **deletion**: put $c, b, a$ to 0, in its own order | 5, 5, 3, 0 | 5, 2, 0, 0 |
+# | **agreement**: rank correlation with the truth | -1 | 1 |
+# | **interval**: on how many customers, how sure? | one customer: none | |
+# | **placebo**: does a worthless explanation score as well? | compare with a stranger's | |
+#
+# Deletion asks: if you remove what the explanation calls most important, does the prediction fall at once? Before you run the cell: what is the mean of each curve, and which is better?
+
+# %%
+f = lambda rows: rows @ np.array([3.0, 2.0, 0.0])
+someone, claims = np.ones((1, 3)), {"explanation": [[1.0, 2.0, 3.0]], "truth": [[3.0, 2.0, 0.0]]}
+for name, values in claims.items():
+    curve = deletion_curve(f, someone, np.array(values), steps=3)
+    agreement = rank_agreement(np.array(values), np.array(claims["truth"]))[0]
+    print(f"{name:12} deletion {curve.scores[0]}, mean {curve.scores.mean():.2f}; agreement {agreement:+.0f}")
+
+# %% [markdown]
+# Lower is better for deletion: the truth reaches zero first. Now the real thing: 200 loan customers. The truth for *any* model can be found by experiment: replace one value by that of other customers and note how far the prediction falls. We do it for the rule and for the trained model, on the log-odds scale, with 25 other customers as the background.
+
+# %%
+customers, others = applicants.iloc[:200], applicants.iloc[200:225]
+scores = {"the rule": loans.truth.log_odds, "the trained model": predictor(zoo.load("loans-boosting"), "log_odds")}
+truths = {who: resampling_effects(score, customers, others) for who, score in scores.items()}
+print(pd.DataFrame({w: np.abs(t).mean(axis=0) for w, t in truths.items()}, index=applicants.columns).round(4).to_string())
+
+# %% [markdown]
+# Read it line by line. `favourite_colour` and `customer_number` do nothing in the rule; the model gives them a little, since it fitted noise. The two heights share their effect in the rule; the model put it all on one of them. None of this is an error of an explanation: **the model differs from the world**, and a faithful explanation must show that. So every score in this course is computed twice, and the distance between model and world is a number of its own.
+
+# %%
+distance = rank_agreement(truths["the trained model"], truths["the rule"])
+print("model against world: {:.2f} (95 % interval {:.2f} to {:.2f})".format(*mean_interval(distance)))
+
+# %% [markdown]
+# Four explanations of the same 200 predictions enter the contest. *Swap to typical* replaces one value by that of the typical customer and notes the fall: cheap and honest. *Average bars* are the same importance chart for everybody. *A stranger's* is the truth about the previous customer. *Random* is noise. Which will agree best with the truth? Write your order down.
+
+# %%
+rows = {}
+for who, score in scores.items():
+    made = explanations(score, customers, typical_customer(applicants), truths[who])
+    for name, values in made.items():
+        mean, low, high = mean_interval(rank_agreement(values, truths[who]))
+        rows[name, who] = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+print(pd.Series(rows).unstack().loc[list(made)].to_string())
+
+# %% [markdown]
+# The honest shortcut is far ahead, on the rule and on the model alike, and the placebo shows that the test has teeth: a stranger's explanation scores nothing. Note what the score does *not* say: 1.00 would mean the right order, not the right numbers.
+
+# %% [markdown]
+# ## Lab
+#
+# Now you grade. The lab shows the same four explanations. Its tick box *signs count* decides what is compared: signed values, or sizes only ("which features mattered most?", the usual way to compare bar charts). Answer the question on the left first; then move the controls: fewer customers, another explanation, the trained model.
+
+# %%
+grading = lab.start_here.grading_lab()
+grading
+
+# %%
+grading.filmstrip()
+
+# %%
+print(grading.user_sets(signed=False, customers=190, model="the trained model"))
+print(grading.user_predicts(None))
+
+# %% [markdown]
+# Without signs, the bars that are the same for everybody come out on top, and even a *stranger's* explanation beats the honest one. Nothing about the explanations changed. **The metric now asks a question that an average can answer**: prior defaults and income matter much for nearly everyone. That is why a placebo belongs beside every score, and why chapter 18 grades the metrics themselves.
+
+# %% [markdown]
+# ### Deletion has a weak spot as well
+#
+# To delete a value you must put another one in its place. We delete in the order of the swap explanation, for the 40 riskiest customers, and put in the typical value or, as is often done, zero. (Numeric features only, so that zero can be written.)
+
+# %%
+numeric = [c for c in applicants.columns if applicants[c].dtype != "category"]
+riskiest = customers.iloc[np.argsort(-loans.truth.log_odds(customers))[:40]]
+typical = typical_customer(applicants)
+
+
+def rule_on_numbers(values):
+    rows = pd.concat([typical] * len(values), ignore_index=True)
+    return loans.truth.log_odds(rows.assign(**{c: values[:, j] for j, c in enumerate(numeric)}))
+
+
+x, stand_in = riskiest[numeric].to_numpy(float), typical[numeric].to_numpy(float)
+ranking = resampling_effects(rule_on_numbers, x, stand_in)
+
+# %%
+curves = {"typical value": deletion_curve(rule_on_numbers, x, ranking, baseline=stand_in, steps=len(numeric))}
+random_order = np.random.default_rng(0).normal(size=x.shape)
+curves["typical value, random order"] = deletion_curve(
+    rule_on_numbers, x, random_order, baseline=stand_in, steps=len(numeric)
+)
+almost_zero = np.where(np.array(numeric) == "annual_income_keur", 0.1, 0.0)
+curves["zero"] = deletion_curve(rule_on_numbers, x, ranking, baseline=almost_zero, steps=len(numeric))
+fig, ax = plt.subplots(figsize=(6.4, 3.4))
+for (name, curve), colour, line in zip(curves.items(), (plots.ANCHOR, plots.CONTEXT, plots.POSITIVE), ("-", "--", ":")):
+    ax.plot(curve.fractions * len(numeric), curve.scores.mean(axis=0), line, color=colour, label=name)
+    print(f"{name:28} start {curve.scores[:, 0].mean():.2f}, after three {curve.scores[:, 3].mean():.2f}")
+ax.set(xlabel="features deleted", ylabel="mean log-odds of default", title="The stand-in decides the deletion curve")
+ax.legend()
+plots.show(fig, "Mean log-odds while features are deleted: it falls fast with typical values, and rises when zero stands in.")
+
+# %% [markdown]
+# Read the solid curve first: with typical values in place of deleted ones the risk falls at once, much faster than in random order (dashed). The dotted curve deletes the same features in the same order and *rises*: an applicant with no income, no age and no height is not an applicant without information, but a very strange one. A deletion curve therefore names its stand-in, always. (Income gets 0.1 rather than 0, because the rule takes a logarithm.)
+
+# %% [markdown]
+# ### A sanity check
+#
+# One more test costs almost nothing: **destroy the model and see whether the explanation notices.** We give the customers' log-odds a model whose knowledge has been scrambled (it scores a shuffled row), and ask whether the swap explanation still finds the old truth.
+
+# %%
+scrambled = lambda rows: loans.truth.log_odds(rows)[np.random.default_rng(1).permutation(len(rows))]
+noise = resampling_effects(scrambled, customers, typical)
+print("agreement with the truth, model intact:    {:+.2f}".format(rank_agreement(
+    resampling_effects(loans.truth.log_odds, customers, typical), truths["the rule"]).mean()))
+mean, low, high = mean_interval(rank_agreement(noise, truths["the rule"]))
+print(f"agreement with the truth, model scrambled: {mean:+.2f} ({low:+.2f} to {high:+.2f})")
+
+# %% [markdown]
+# The agreement is gone, as it must be. This sounds too obvious to test, until chapter 8, where some well-known maps survive the destruction of the network that they claim to explain.
+#
+# ## Exercises
+#
+# Each card says what passing looks like. Hints and solution open on a click. If you leave an exercise blank, the reference stands in and the notebook still runs to its end.
+
+# %%
+ex.card("start_here.deletion")
+
+
+# %%
+def deletion_scores(predict, x, baseline, order):
+    ...  # your code
+
+
+deletion_scores = ex.check("start_here.deletion", deletion_scores)
+
+# %%
+ex.card("start_here.interval")
+
+
+# %%
+def interval_of_mean(scores):
+    ...  # your code
+
+
+interval_of_mean = ex.check("start_here.interval", interval_of_mean)
+
+# %%
+ex.card("start_here.paired")
+
+
+# %%
+def paired_advantage(a, b):
+    ...  # your code
+
+
+paired_advantage = ex.check("start_here.paired", paired_advantage)
+
+# %% [markdown]
+# Now use your functions. Two honest explanations, graded on ten customers only: swaps with the typical customer, and swaps with five others. Look at the two intervals first: do they overlap? Then look at the paired advantage.
+
+# %%
+truth, score = truths["the trained model"], scores["the trained model"]
+one = rank_agreement(resampling_effects(score, customers[:10], typical), truth[:10])
+five = rank_agreement(resampling_effects(score, customers[:10], applicants.iloc[300:305]), truth[:10])
+for name, values in (("typical customer", one), ("five others", five)):
+    print("{:17} {:.3f} ({:.3f} to {:.3f})".format(name, *interval_of_mean(values)))
+print("paired advantage of five others: {:+.3f} +- {:.3f}".format(*paired_advantage(five, one)))
+
+# %% [markdown]
+# The two intervals overlap, and yet the advantage is clear: customers who are hard for one explanation are hard for the other too, and the difference takes that out. Comparisons between methods in this course are always paired.
+
+# %%
+ex.card("start_here.sticker")
+
+# %%
+my_prediction = ...  # per cent, written down before you measure
+my_measurement = ...  # per cent, from `clean`, `winter` and `name_species`
+accuracy_without_sticker = ex.check("start_here.sticker", my_measurement, prediction=my_prediction)
+print(f"with stickers {100 * with_sticker:.0f} %, without {accuracy_without_sticker:.0f} %")
+
+# %%
+ex.card("start_here.memo")
+
+# %%
+my_claims = ...  # letters of the claims that may stand, such as "ac"
+my_claims = ex.check("start_here.memo", my_claims)
+
+# %%
+ex.progress("start_here")
+
+# %% [markdown]
+# ## Quiz
+
+# %%
+ex.quiz("start_here")
+
+# %% [markdown]
+# ## Take-away
+#
+# 1. A high score cannot see a shortcut; an explanation can raise the suspicion, an intervention settles it.
+# 2. An explanation is a model of the model. It has errors, so it is tested.
+# 3. Grade twice: against the rule (only the explanation can err) and against what the trained model really does. Report the distance between the two.
+# 4. Every score carries an interval, a paired comparison and a placebo.
+# 5. Metrics make choices too: signs, stand-ins, averages. Ask what a worthless explanation would score.
+#
+# ## Further reading
+#
+# - Zech et al. (2018), *Variable generalization performance of a deep learning model to detect pneumonia in chest radiographs*, PLOS Medicine 15(11).
+# - Doshi-Velez and Kim (2017), *Towards a rigorous science of interpretable machine learning*, arXiv 1702.08608.
+# - Lipton (2018), *The mythos of model interpretability*, ACM Queue 16(3).
+# - Rudin (2019), *Stop explaining black box machine learning models for high stakes decisions*, Nature Machine Intelligence 1.
+# - Adebayo et al. (2018), *Sanity checks for saliency maps*, NeurIPS.
+# - Hesse, Schaub-Meyer and Roth (2023), *FunnyBirds*, ICCV: grading by interventions on known parts.
+# - Wachter, Mittelstadt and Floridi (2017), *Why a right to explanation of automated decision-making does not exist in the GDPR*, and Selbst and Powles (2017), *Meaningful information and the right to explanation*: the debate.

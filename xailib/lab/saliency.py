@@ -1,0 +1,186 @@
+"""Labs of chapter 8: look where a network looks, then cover the place and see whether the score agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
+
+from xailib import evaluation, plots, saliency, worlds, zoo
+from xailib.lab.playground import Playground, Prediction, Reading, choice, slider
+from xailib.results import Heatmap
+
+_METHODS: dict[str, Callable[..., Heatmap]] = {
+    "Grad-CAM": saliency.gradcam,
+    "HiResCAM": saliency.hirescam,
+    "LayerCAM": saliency.layercam,
+    "gradient": saliency.gradient,
+    "SmoothGrad": saliency.smoothgrad,
+    "integrated gradients": saliency.integrated_gradients,
+}
+_CAMS = ("Grad-CAM", "HiResCAM", "LayerCAM")
+_LAYERS = ("relu1", "relu2", "relu3", "relu4")
+_QUESTIONS = ("own species", "own species, not its sibling", "the sibling", "another family")
+_GREY = 0.5
+_FALLS, _DENTS, _HOLDS = "falls by more than half", "falls by less than half", "stays or rises"
+
+
+def occluder_lab() -> Playground:
+    """A heat map beside the picture, and a grey square to cover what the map calls important."""
+    controls = {
+        "picture": choice("picture", list(_pictures())),
+        "explain": choice("explain the score of", _QUESTIONS),
+        "method": choice("method", list(_METHODS)),
+        "layer": choice("layer (CAMs only)", _LAYERS, "relu4"),
+        "threshold": slider("threshold, % of the maximum", 5, 95, 50, 5),
+        "left": slider("square: left edge, px", 0, 56, 4, 4),
+        "top": slider("square: top edge, px", 0, 56, 4, 4),
+        "size": slider("square: size, px", 4, 32, 12, 4),
+    }
+    first, second = list(_pictures())[:2]
+    strip = [
+        {"picture": first},
+        {"picture": first, "method": "LayerCAM", "layer": "relu1"},
+        {"picture": first, "method": "integrated gradients"},
+        {"picture": first, "explain": "own species, not its sibling", "method": "HiResCAM", "layer": "relu2"},
+        {"picture": second, "method": "gradient"},
+    ]
+    question = "Move the square over the strongest spot of the map. The score ..."
+    return Playground(
+        _compute,
+        _draw,
+        controls,
+        filmstrip=[{**s, **_on_the_hot_spot(s)} for s in strip],
+        title="Cover what the map calls important",
+        predict=Prediction(question, [_FALLS, _DENTS, _HOLDS]),
+        verdict=_verdict,
+        size=(6.6, 3.6),
+    )
+
+
+@cache
+def _world() -> Any:
+    return worlds.birds(600, random_state=1)
+
+
+@cache
+def _pictures() -> dict[str, int]:
+    """One held-out picture of each family, by species name."""
+    world = _world()
+    first = {int(world.y[i]) // 4: i for i in reversed(range(world.n_train, len(world.X)))}
+    return {world.truth.species_names[world.y[i]]: i for _, i in sorted(first.items())}
+
+
+@cache
+def _network() -> Any:
+    return zoo.load("birds-cnn")
+
+
+def _deciding_part(species: int) -> str:
+    """The part that tells a species from the sibling of this lab."""
+    return _world().truth.pivots(species)[1]
+
+
+def _classes(species: int, explain: str) -> tuple[int, int | None]:
+    """The class to explain, and the one it is set against."""
+    sibling = _world().truth.sibling(species, _deciding_part(species))
+    return {
+        "own species": (species, None),
+        "own species, not its sibling": (species, sibling),
+        "the sibling": (sibling, None),
+        "another family": ((species + 4) % 20, None),
+    }[explain]
+
+
+@cache
+def _map(picture: str, explain: str, method: str, layer: str) -> Heatmap:
+    world, i = _world(), _pictures()[picture]
+    at = (f"features.{layer}",) if method in _CAMS else ()
+    target, against = _classes(int(world.y[i]), explain)
+    return _METHODS[method](_network(), world.X[i : i + 1], *at, target=target, against=against)
+
+
+def _score(image: np.ndarray, target: int, against: int | None) -> float:
+    with torch.no_grad():
+        scores = _network()(torch.from_numpy(image[None]))[0]
+    return float(scores[target] - (0 if against is None else scores[against]))
+
+
+def _compute(picture: str, explain: str, method: str, layer: str, threshold: int, left: int, top: int, size: int) -> Reading:
+    """The map, its scores against the deciding part, and the class score with and without the square."""
+    world, i = _world(), _pictures()[picture]
+    species = int(world.y[i])
+    heat = _map(picture, explain, method, layer if method in _CAMS else "")
+    part = world.truth.mask(_deciding_part(species), [i])
+    square = np.zeros(heat.image_shape, dtype=bool)
+    square[top : top + size, left : left + size] = True
+    painted = np.where(square, np.float32(_GREY), world.X[i])
+    covers = square[np.unravel_index(heat.upsample()[0].argmax(), square.shape)]
+    numbers = {
+        "score, untouched": float(heat.score[0]),
+        "score, square painted": _score(painted, *_classes(species, explain)),
+        "share of the map under the square": float(evaluation.relevance_mass(heat, square)[0]),
+        "square covers the strongest spot": "yes" if covers else "no",
+        "deciding part": _deciding_part(species),
+        "strongest spot on it (pointing game)": float(evaluation.pointing_game(heat, part)[0]),
+        "IoU at the threshold": float(evaluation.iou(heat, part, threshold=threshold / 100)[0]),
+        "relevance mass on it": float(evaluation.relevance_mass(heat, part)[0]),
+        "relevance mass on the background": float(evaluation.relevance_mass(heat, world.truth.mask("background", [i]))[0]),
+    }
+    data = {"heat": heat, "painted": painted, "image": world.X[i], "part": part[0], "square": (left, top, size)}
+    return Reading(numbers, {**data, "level": threshold / 100})
+
+
+def _draw(reading: Reading, figure: FigureBase) -> None:
+    """The painted picture, and the map of the untouched one with the deciding part, the threshold and the square."""
+    data = reading.data
+    left, right = figure.subplots(1, 2)
+    left.imshow(np.moveaxis(data["painted"], 0, -1))
+    left.set_title("what the network gets")
+    plots.heatmap(data["heat"], right, image=data["image"])
+    big = data["heat"].upsample()[0]
+    right.contour(data["part"], levels=[0.5], colors=[plots.TRUTH], linewidths=1.8)
+    if big.max() > 0:
+        right.contour(big, levels=[data["level"] * big.max()], colors="black", linewidths=1.2, linestyles="dashed")
+    x, y, size = data["square"]
+    right.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, edgecolor="black", linewidth=1))
+    right.set_title("gold: deciding part, dashed: threshold")
+    for ax in (left, right):
+        ax.set_axis_off()
+
+
+def _verdict(reading: Reading, prediction: str | None) -> str:
+    """Say what the square did, or ask to move it first."""
+    numbers = reading.numbers
+    before, after = float(numbers["score, untouched"]), float(numbers["score, square painted"])
+    if numbers["square covers the strongest spot"] == "no":
+        return "The square does not cover the strongest spot yet: move it there, and the verdict follows."
+    if before <= 0:
+        return f"The score was {before:.2f} before you painted anything: explain a class that the network believes in."
+    happened = _FALLS if after < before / 2 else _DENTS if after < before else _HOLDS
+    said = (
+        ""
+        if prediction is None
+        else f" You predicted that it {prediction}: {'right' if prediction == happened else 'not this time'}."
+    )
+    return f"The score {happened}: from {before:.2f} to {after:.2f}.{said}"
+
+
+def _on_the_hot_spot(settings: dict[str, str]) -> dict[str, int]:
+    """Position that centres the square on the strongest spot, in steps of the sliders."""
+    chosen = {"explain": _QUESTIONS[0], "method": "Grad-CAM", "layer": "relu4", **settings}
+    heat = _map(chosen["picture"], chosen["explain"], chosen["method"], chosen["layer"] if chosen["method"] in _CAMS else "")
+    row, column = np.unravel_index(heat.upsample()[0].argmax(), heat.image_shape)
+    return {"left": _edge(int(column)), "top": _edge(int(row))}
+
+
+def _edge(centre: int) -> int:
+    return int(np.clip(4 * round((centre - 6) / 4), 0, 52))
+
+
+LABS = [occluder_lab]
