@@ -689,7 +689,9 @@ NO_LABEL = Anything("any object can label a curve: matplotlib shows its text")
 RESULTS = {
     "results.Importance.interval": Case(importance().interval, dict, {"level": number(0, 1)}),
     "results.Attribution.plot": Case(attribution().plot, dict, {"ax": AX, "row": ROW}),
-    "results.Heatmap.plot": Case(heatmap().plot, dict, {"ax": AX, "image": IMAGE, "index": INDEX}),
+    "results.Heatmap.plot": Case(
+        heatmap().plot, dict, {"ax": AX, "image": IMAGE, "index": INDEX, "limit": number(0, optional=True)}
+    ),
     "results.DeletionCurve.plot": Case(curve().plot, dict, {"ax": AX, "label": NO_LABEL}),
     "results.Importance.plot": Case(importance().plot, dict, {"ax": AX}),
     "results.Effect.plot": Case(effect().plot, dict, {"ax": AX}),

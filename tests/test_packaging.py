@@ -7,12 +7,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 
-from xailib.course import doctor
-from xailib.course.paths import ROOT, SOURCES
+from xailib.course import doctor, lint, notebook, paths
+from xailib.course.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -98,7 +99,14 @@ def test_command_line_says_what_is_wrong(command: str) -> None:
     assert done.stderr.strip()
 
 
-def test_readme_lists_every_chapter() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for source in SOURCES.glob("[0-9][0-9]_*.py"):
-        assert f"chapters/{source.stem}.ipynb" in readme
+@pytest.mark.parametrize("source", paths.sources(), ids=lambda p: p.stem)
+def test_readme_lists_every_chapter_with_its_minutes(source: Path) -> None:
+    minutes = lint.estimated_minutes(notebook.from_script(source.read_text()))
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if f"chapters/{source.stem}.ipynb" in line)
+    assert row.rstrip("| ").endswith(str(minutes))
+
+
+def test_readme_shows_a_picture_that_exists() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert pictures
+    assert all((ROOT / picture).exists() for picture in pictures)

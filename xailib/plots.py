@@ -119,8 +119,9 @@ def heatmap(
     signed = bool(result.values.min() < 0)
     style: dict[str, Any] = {"cmap": SIGNED_MAP if signed else "magma", "vmin": -limit if signed else 0, "vmax": limit}
     if picture is not None:
-        ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
-        style["alpha"] = 0.85 * np.clip(np.abs(values) / limit, 0, 1)  # no evidence: the image shows through
+        ax.imshow(picture, cmap="gray", vmin=-1, vmax=1)  # pale, so that the map stands out
+        style["cmap"] = SIGNED_MAP if signed else "Reds"
+        style["alpha"] = 0.9 * np.sqrt(np.clip(np.abs(values) / limit, 0, 1))  # no evidence: the image shows through
     ax.imshow(values, **style)
     ax.set_axis_off()
     return ax

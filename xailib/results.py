@@ -103,11 +103,13 @@ class Heatmap:
         image, row, column = np.indices(self.values.shape).reshape(3, -1)
         return pd.DataFrame({"image": image, "row": row, "column": column, "value": self.values.ravel()})
 
-    def plot(self, ax: Axes | None = None, *, image: np.ndarray | None = None, index: int = 0) -> Axes:
-        """One map, laid over its image when given."""
+    def plot(
+        self, ax: Axes | None = None, *, image: np.ndarray | None = None, index: int = 0, limit: float | None = None
+    ) -> Axes:
+        """One map, laid over its image when given; ``limit`` is the value of the strongest colour."""
         from xailib import plots
 
-        return plots.heatmap(self, ax, image=image, index=index)
+        return plots.heatmap(self, ax, image=image, index=index, limit=limit)
 
     def __repr__(self) -> str:
         n, h, w = self.values.shape

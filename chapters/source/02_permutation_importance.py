@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Permutation importance: what does the model lean on?
 #
-# Shuffle one column, let the model predict again, and see how much worse it gets. That is the whole method. You will write it, put an honest error bar on it, catch a popular rival praising a random number, and build a model that fools the method, with the test that finds it out.
+# Shuffle one column, let the model predict again, and see how much worse it gets. That is the whole method. You will write it, put an honest error bar on it, catch a rival praising a random number, and fool the method itself.
 #
 # **Estimated time:** 80 minutes
 #
@@ -104,8 +104,7 @@ print(table.round(2).to_string())
 rng = np.random.default_rng(0)
 increases = [error(prior_defaults[rng.permutation(6)]) - before for _ in range(1000)]
 values, counts = np.unique(np.round(increases, 4), return_counts=True)
-print(dict(zip(values.tolist(), counts.tolist())), f"mean {np.mean(increases):.4f}")
-
+print(pd.Series(counts, values).to_string(), f"\nmean {np.mean(increases):.4f}")
 
 # %% [markdown]
 # ## In thirty lines
@@ -115,6 +114,10 @@ print(dict(zip(values.tolist(), counts.tolist())), f"mean {np.mean(increases):.4
 # $f$ is the model, $L$ the loss, $\pi_r$ the $r$-th permutation, and $X^{\pi(j)}$ the table in which row $i$ holds, in column $j$, the value of row $\pi(i)$. Nothing is retrained. Nothing inside the model is opened, so the same lines serve a forest, a network or a committee.
 
 # %%
+rng = np.random.default_rng(0)
+permutations = np.array([rng.permutation(len(X)) for _ in range(3)])
+
+
 def L(y, p):
     """Log loss: y is 0 or 1, p the probability of 1."""
     return -np.mean(np.log(np.where(y == 1, p, 1 - p)))
@@ -134,8 +137,7 @@ def importance(f, X, y, j, permutations):
 
 
 # %%
-rng = np.random.default_rng(0)
-permutations = np.array([rng.permutation(len(X)) for _ in range(5)])
+assert np.isclose(L(y, forest(X)), log_loss(y, forest(X)))
 mine = pd.Series({j: importance(forest, X, y, j, permutations) for j in X.columns})
 print(mine.sort_values(ascending=False).round(4).to_string())
 
@@ -150,8 +152,8 @@ print(mine.sort_values(ascending=False).round(4).to_string())
 # A practitioner calls scikit-learn; we call `xailib`. Given the same permutations all three agree to the last digits.
 
 # %%
-theirs = scikit_learn_importance(pipeline, X, y, scoring="neg_log_loss", n_repeats=5, random_state=0)
-orders = scikit_learn_permutations(len(X), n_repeats=5, random_state=0)
+theirs = scikit_learn_importance(pipeline, X, y, scoring="neg_log_loss", n_repeats=3, random_state=0)
+orders = scikit_learn_permutations(len(X), n_repeats=3, random_state=0)
 ours = permutation_importance(forest, X, y, metric="log_loss", permutations=orders)
 assert np.allclose(ours.values, theirs.importances_mean, atol=1e-12)
 assert np.allclose(ours.values, [importance(forest, X, y, j, orders) for j in X.columns], atol=1e-12)
@@ -266,9 +268,8 @@ playground.filmstrip()
 # Every panel has the same features from top to bottom. Read the dark bars: at correlation 0 all credit sits on `height_cm`; at 1 it is split, although the world still reads only one of the two, and `height_in` "becomes important" without having any effect. The third panel groups them: the reliance never went away. On training rows (last panel) the hatched noise gains weight. What the strip does not say: which of the two the world uses. At correlation 1 no method that only asks the model can know.
 
 # %%
-print(playground.user_sets(correlation=1.0, repeats=20))
-print(playground.user_sets(grouped=True))
-
+print(playground.user_sets(correlation=1.0, grouped=True))
+print(playground.user_sets(correlation=0.0, grouped=False))
 
 # %% [markdown]
 # ## Graded against the truth
@@ -276,6 +277,9 @@ print(playground.user_sets(grouped=True))
 # The world's rule reads twelve of the fourteen columns. **First score: the relevant set.** Of the 24 pairs of a relevant and an irrelevant column, which share is ranked in the right order? Eight worlds of 3,000 rows, a new forest in each. The oracle (the planted rule itself) is scored too: there only the method can err.
 
 # %%
+seeds = range(8)
+
+
 def score(values, truth):
     """Share of (relevant, irrelevant) pairs in the right order; ties count half."""
     gaps = np.array([values[r] - values[i] for r in truth.relevant for i in truth.irrelevant])
@@ -285,8 +289,9 @@ def score(values, truth):
 def scores(seed):
     world = worlds.loans(3000, random_state=seed)
     model = tabular("loans-forest", world)
+    seen = world.train[0][:1000], world.train[1][:1000]
     asked = {"oracle": (world.truth.predict, world.test), "forest": (predictor(model), world.test),
-             "forest, training rows": (predictor(model), world.train)}  # fmt: skip
+             "forest, training rows": (predictor(model), seen)}  # fmt: skip
     results = {name: permutation_importance(f, *data, n_repeats=3) for name, (f, data) in asked.items()}
     found = {name: score(pd.Series(r.values, r.names), world.truth) for name, r in results.items()}
     impurity = pd.Series(model[-1].feature_importances_, model[:-1].get_feature_names_out())
@@ -294,11 +299,10 @@ def scores(seed):
 
 
 # %%
-graded = pd.DataFrame([scores(seed) for seed in range(8)])
+graded = pd.DataFrame([scores(seed) for seed in seeds])
 print(graded.agg(["mean", "sem"]).T.round(4).to_string())
 mean, low, high = mean_interval(graded["forest"] - graded["impurity"])
 print(f"permutation (held-out) minus impurity, paired over worlds: {mean:.4f}, 95 % interval {low:.4f} to {high:.4f}")
-
 
 # %% [markdown]
 # With the oracle the method is perfect in all eight worlds. With a forest trained on 2,000 rows the score falls, because such a *forest* hardly learns the weakest effects: model error, not explanation error. Impurity is not far from a coin (0.5), since a column with many values offers many places to split.
@@ -306,11 +310,13 @@ print(f"permutation (held-out) minus impurity, paired over worlds: {mean:.4f}, 9
 # **Second score: the values.** How far is our estimate from the same model's importance on 10,000 fresh applicants (explanation error), and how far is that from the planted rule's (model error)?
 
 # %%
+oracle = permutation_importance(loans.truth.predict, X, y)
+
+
 def on_fresh_rows(f):
     return permutation_importance(f, fresh.X[:10_000], fresh.y[:10_000], n_repeats=1).values
 
 
-oracle = permutation_importance(loans.truth.predict, X, y)
 errors = pd.DataFrame({"estimate": held_out.values, "forest": on_fresh_rows(forest),
                        "oracle": on_fresh_rows(loans.truth.predict)}, X.columns)  # fmt: skip
 print(f"oracle: explanation error {np.abs(oracle.values - errors['oracle']).mean():.4f}")
@@ -332,9 +338,8 @@ ax.set_yticks(range(14), order)
 ax.axvline(0, color="black", lw=0.8)
 ax.set(xlabel="increase of log loss", title="Close to the forest, further from the world")
 ax.legend(loc="lower right")
-plots.show(
-    fig, "Estimated importances lie near the forest's values on fresh rows, while the planted rule's values are mostly larger."
-)
+caption = "Estimated importances lie near the forest's values on fresh rows; "
+plots.show(fig, caption + "the planted rule's values are mostly larger.")
 
 # %% [markdown]
 # Dots with bars are what you would report; crosses are what the same forest shows on 10,000 other applicants; diamonds are the planted rule. Read horizontally: most crosses lie inside the bars (and have an error of their own), so the method did its work. The diamonds lie to the right for most columns: the forest relies on everything less than the world does, as a cautious learner must. What the figure does not say: that the world's values are what a better explanation would have shown. An explanation of this forest should show the crosses.
@@ -347,7 +352,6 @@ asked = {"features": ["height_cm", "height_in"], "groups": {"both heights": ["he
 shares = {name: permutation_importance(f, X, y, **asked).to_frame()["importance"] for name, f in twins.items()}
 print(pd.DataFrame(shares).round(4).to_string())
 
-
 # %% [markdown]
 # In the rule both heights carry the same weight, and both get the same credit. The forest roughly agrees. Boosting took one of the two columns and never looked at the other: importance exactly zero, with equal right. **The split between twins belongs to the training algorithm, not to the world.** The grouped row is the one in which all three tell the same story.
 
@@ -357,8 +361,11 @@ print(pd.DataFrame(shares).round(4).to_string())
 # Nobody opens an account before turning 18, so `credit_age_years` never exceeds `age_years - 18`. We take the forest and doctor it: whoever has had credit for longer than that gets a 99 % risk. No such person exists. On every applicant the two models are the same.
 
 # %%
+first_account_years = 18
+
+
 def impossible(X):
-    return X["credit_age_years"] > X["age_years"] - 18
+    return X["credit_age_years"] > X["age_years"] - first_account_years
 
 
 def doctored(X):
@@ -384,7 +391,7 @@ print("criterion broken:", bool((gap > 5 * plain["doctored"].std_errors).all()))
 copy = shuffled(X, "credit_age_years", permutations[0])
 invented = copy[impossible(copy)]
 print(f"{len(invented) / len(copy):.1%} of the shuffled rows can not exist, for example:")
-too_long = invented["credit_age_years"] - (invented["age_years"] - 18)
+too_long = invented["credit_age_years"] - (invented["age_years"] - first_account_years)
 print(invented[pair].assign(years_too_long=too_long).nlargest(5, "years_too_long").to_string(index=False))
 
 # %%
@@ -393,7 +400,7 @@ for ax, rows, title in [(axes[0], X, "applicants"), (axes[1], copy, "after shuff
     bad = impossible(rows)
     ax.plot(rows["age_years"][~bad], rows["credit_age_years"][~bad], ".", ms=3, color=plots.CONTEXT)
     ax.plot(rows["age_years"][bad], rows["credit_age_years"][bad], "x", ms=4, color=plots.POSITIVE)
-    ax.plot([21, 75], [3, 57], color="black", lw=0.8)
+    ax.axline((first_account_years, 0), slope=1, color="black", lw=0.8)
     ax.set(xlabel="age (years)", title=f"{title}: {bad.mean():.0%} impossible")
 axes[0].set_ylabel("credit age (years)")
 caption = "Credit age against age: all applicants lie below the line credit age = age - 18, "
@@ -507,7 +514,9 @@ ex.card("permutation.shuffle")
 
 
 # %%
-def loss_increase(predict, X, y, column, order): ...  # X is an array; use the mean squared error
+def loss_increase(predict, X, y, column, order):
+    # X is an array; use the mean squared error
+    ...
 
 
 loss_increase = ex.check("permutation.shuffle", loss_increase)
@@ -517,7 +526,9 @@ ex.card("permutation.group")
 
 
 # %%
-def group_loss_increase(predict, X, y, columns, order): ...  # one order for all columns
+def group_loss_increase(predict, X, y, columns, order):
+    # one order for all columns
+    ...
 
 
 group_loss_increase = ex.check("permutation.group", group_loss_increase)
@@ -536,7 +547,9 @@ ex.card("permutation.strata")
 
 
 # %%
-def shuffle_within(values, strata, rng): ...
+def shuffle_within(values, strata, rng):
+    # values and strata are arrays of the same length
+    ...
 
 
 shuffle_within = ex.check("permutation.strata", shuffle_within)
@@ -548,7 +561,9 @@ ex.card("permutation.error_bar")
 
 
 # %%
-def standard_error(increase, orders): ...
+def standard_error(increase, orders):
+    # both arrays have the shape (repeats, rows)
+    ...
 
 
 standard_error = ex.check("permutation.error_bar", standard_error)

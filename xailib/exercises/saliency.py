@@ -24,7 +24,7 @@ def slope_at_two() -> float:
 
 
 def _check_slope(answer: float, rng: np.random.Generator) -> None:
-    named = {
+    named: dict[float, str] = {
         13: "That is the value of y at a = 2. Its slope is asked for.",
         6: "You followed the path through relu only: a also reaches y through its square, and the paths add up.",
         4: "You followed the path through the square only: relu is open at a = 2, so that path counts too.",

@@ -42,8 +42,8 @@ def support_lab() -> Playground:
     for correlation, model in product(CORRELATIONS, MODELS):
         _asked(correlation, model)
     controls = {
-        "correlation": slider("correlation of size and bedrooms", 0, CORRELATIONS[-1], 0.8, CORRELATIONS[1]),
-        "size_m2": slider("size asked about (m²)", 50, 170, 60, 10),
+        "correlation": slider("correlation", 0, CORRELATIONS[-1], 0.8, CORRELATIONS[1]),
+        "size_m2": slider("size (m²)", 50, 170, 60, 10),
         "method": choice("who asks", METHODS),
         "model": choice("model", MODELS),
     }
@@ -62,7 +62,7 @@ def support_lab() -> Playground:
         title="Who asks about impossible houses?",
         predict=Prediction(question, ["PDP", "ALE", "both", "neither"]),
         verdict=_verdict,
-        size=(7.4, 3.7),
+        size=(6.7, 3.7),
     )
 
 
@@ -141,7 +141,7 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
     if isinstance(figure, Figure):
         figure.set_layout_engine("none")  # fixed margins are faster, and the axes do not jump
         height = 0.78
-    left, right = (figure.add_axes((x, 0.14, 0.375, height)) for x in (0.085, 0.61))
+    left, right = (figure.add_axes((x, 0.14, 0.37, height)) for x in (0.09, 0.615))
     _draw_rows(asked.houses, rows, left)
     left.set_title(f"{method} asks at {size_m2} m²")
     _draw_curves(asked, size_m2, right)

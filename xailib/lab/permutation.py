@@ -42,7 +42,7 @@ def shuffle_lab() -> Playground:
         _compute,
         _draw,
         {
-            "correlation": slider("correlation of the heights", 0, 1, 0, 0.25),
+            "correlation": slider("correlation", 0, 1, 0, 0.25),
             "grouped": switch("shuffle both heights together"),
             "repeats": slider("repeats", 1, MAX_REPEATS, 5),
             "metric": choice("metric", list(METRICS)),
@@ -57,7 +57,7 @@ def shuffle_lab() -> Playground:
         ],
         title="Shuffle a bank's features",
         predict=Prediction(
-            "only height_cm matters in this bank, and that never changes. Move the correlation of the two heights from 0 to 1: "
+            "Only height_cm matters in this bank, and that never changes. Move the correlation of the two heights from 0 to 1: "
             "what happens to the importance of height_cm?",
             ["it stays", "it falls", "it rises"],
         ),

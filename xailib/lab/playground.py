@@ -180,7 +180,7 @@ class Playground:
 
     def _judge(self) -> None:
         if self.answer is not None:
-            self.answer.feedback.value = f"<p>{escape(self.reading_verdict())}</p>"
+            self.answer.feedback.value = f"<p style='line-height:1.35'>{escape(self.reading_verdict())}</p>"
 
     def _assemble(self) -> widgets.Widget:
         """Lay the widgets out and bind them."""

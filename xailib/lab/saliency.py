@@ -27,6 +27,7 @@ _CAMS = ("Grad-CAM", "HiResCAM", "LayerCAM")
 _LAYERS = ("relu1", "relu2", "relu3", "relu4")
 _QUESTIONS = ("own species", "own species, not its sibling", "the sibling", "another family")
 _GREY = 0.5
+_STRONG = 0.995
 _FALLS, _DENTS, _HOLDS = "falls by more than half", "falls by less than half", "stays or rises"
 
 
@@ -42,13 +43,12 @@ def occluder_lab() -> Playground:
         "top": slider("square: top edge, px", 0, 56, 4, 4),
         "size": slider("square: size, px", 4, 32, 12, 4),
     }
-    first, second = list(_pictures())[:2]
     strip = [
-        {"picture": first},
-        {"picture": first, "method": "LayerCAM", "layer": "relu1"},
-        {"picture": first, "method": "integrated gradients"},
-        {"picture": first, "explain": "own species, not its sibling", "method": "HiResCAM", "layer": "relu2"},
-        {"picture": second, "method": "gradient"},
+        {"method": "Grad-CAM", "layer": "relu4"},
+        {"method": "LayerCAM", "layer": "relu2"},
+        {"method": "integrated gradients"},
+        {"method": "Grad-CAM", "layer": "relu4", "explain": "own species, not its sibling"},
+        {"method": "HiResCAM", "layer": "relu2", "explain": "own species, not its sibling"},
     ]
     question = "Move the square over the strongest spot of the map. The score ..."
     return Playground(
@@ -132,7 +132,14 @@ def _compute(picture: str, explain: str, method: str, layer: str, threshold: int
         "relevance mass on it": float(evaluation.relevance_mass(heat, part)[0]),
         "relevance mass on the background": float(evaluation.relevance_mass(heat, world.truth.mask("background", [i]))[0]),
     }
-    data = {"heat": heat, "painted": painted, "image": world.X[i], "part": part[0], "square": (left, top, size)}
+    data = {
+        "heat": heat,
+        "painted": painted,
+        "image": world.X[i],
+        "part": part[0],
+        "name": _deciding_part(species),
+        "square": (left, top, size),
+    }
     return Reading(numbers, {**data, "level": threshold / 100})
 
 
@@ -141,15 +148,16 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
     data = reading.data
     left, right = figure.subplots(1, 2)
     left.imshow(np.moveaxis(data["painted"], 0, -1))
-    left.set_title("what the network gets")
-    plots.heatmap(data["heat"], right, image=data["image"])
+    left.set_title("what the network gets", fontsize=10)
     big = data["heat"].upsample()[0]
+    strong = float(np.quantile(np.abs(big), _STRONG))  # single pixels far above the rest would leave the others invisible
+    plots.heatmap(data["heat"], right, image=data["image"], limit=strong)
     right.contour(data["part"], levels=[0.5], colors=[plots.TRUTH], linewidths=1.8)
     if big.max() > 0:
         right.contour(big, levels=[data["level"] * big.max()], colors="black", linewidths=1.2, linestyles="dashed")
     x, y, size = data["square"]
     right.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, edgecolor="black", linewidth=1))
-    right.set_title("gold: deciding part, dashed: threshold")
+    right.set_title(f"the map; gold: its {data['name']}", fontsize=10)
     for ax in (left, right):
         ax.set_axis_off()
 
@@ -173,8 +181,8 @@ def _verdict(reading: Reading, prediction: str | None) -> str:
 
 def _on_the_hot_spot(settings: dict[str, str]) -> dict[str, int]:
     """Position that centres the square on the strongest spot, in steps of the sliders."""
-    chosen = {"explain": _QUESTIONS[0], "method": "Grad-CAM", "layer": "relu4", **settings}
-    heat = _map(chosen["picture"], chosen["explain"], chosen["method"], chosen["layer"] if chosen["method"] in _CAMS else "")
+    chosen = {"picture": next(iter(_pictures())), "explain": _QUESTIONS[0], "layer": "", **settings}
+    heat = _map(chosen["picture"], chosen["explain"], chosen["method"], chosen["layer"])
     row, column = np.unravel_index(heat.upsample()[0].argmax(), heat.image_shape)
     return {"left": _edge(int(column)), "top": _edge(int(row))}
 

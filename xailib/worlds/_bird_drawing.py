@@ -294,8 +294,6 @@ _WING_MARKS: dict[str, tuple[np.ndarray, ...]] = {
     "plain": (),
     "striped": tuple(_strip((0.12, 0.88), (v - 0.13, v + 0.13)) for v in (-0.55, 0.0, 0.55)),
     "spotted": tuple(_spot(t, v) for t, v in _SPOTS),
-        _spot(t, v) for t, v in [(0.2, -0.35), (0.2, 0.4), (0.42, 0.0), (0.42, -0.7), (0.42, 0.7), (0.64, -0.4), (0.64, 0.4)]
-    ),
     "banded": (_strip((0.2, 0.36), (-0.85, 0.85)), _strip((0.52, 0.68), (-0.85, 0.85))),
 }
 _TAIL = (
@@ -315,8 +313,6 @@ _CRESTS: dict[str, tuple[np.ndarray, ...]] = {
     ),
     "round": (_ellipse(8.5, -18.2, 4.6, 4.6, corners=20),),
     "swept": (_SWEPT,),
-        np.array([(12, -13), (9, -17.5), (3, -20), (-5, -19.5), (-2.5, -16.5), (-7, -13.5), (-1, -12.5), (4, -10)], dtype=float),
-    ),
 }
 _BEAKS: dict[str, tuple[np.ndarray, ...]] = {
     "pointed": (np.array([(15, -11.5), (25, -8), (15, -5)], dtype=float),),
@@ -372,8 +368,7 @@ def _cover(scene: Any) -> list[Stroke]:
     place = _placement(scene)
     strokes = []
     for p in np.flatnonzero(scene["covered"]):
-        leaf = place(_leaf(PARTS[p], SPECIES[scene["part_from"][p]].value(PARTS[p])))
-        strokes.append(Stroke(leaf, (58, 110, 62), LEAF, outlined=True))
+        strokes.append(Stroke(place(_leaf(PARTS[p])), (58, 110, 62), LEAF, outlined=True))
     if scene["marker"]:
         strokes += [Stroke(_box(3, 3, 9, 9), RGB["white"], MARKER, outlined=True), Stroke(_box(5, 5, 2, 5), OUTLINE, MARKER)]
     return strokes
@@ -384,17 +379,8 @@ def _box(x: float, y: float, width: float, height: float) -> np.ndarray:
 
 
 @cache
-def _leaf(part: str, value: str) -> np.ndarray:
-    """The convex hull of a part, half as large again and rounded: the part inside is hidden."""
-    points = np.vstack([s.points for s in _part(part, value, "red")])
-    hull = points[ConvexHull(points).vertices]
-    centre = hull.mean(axis=0)
-    return _rounded(centre + 1.5 * (hull - centre))
-
-
-def _rounded(corners: np.ndarray, times: int = 2) -> np.ndarray:
-    """Cut the corners of a polygon (Chaikin): each becomes two, a quarter of the way along its edges."""
-    for _ in range(times):
-        following = np.roll(corners, -1, axis=0)
-        corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1).reshape(-1, 2)
-    return corners
+def _leaf(part: str) -> np.ndarray:
+    """A leaf two pixels larger on all sides than the part of any species, so that it hides the part and tells nothing of it."""
+    points = np.vstack([s.points for species in SPECIES for s in _part(part, species.value(part), species.body)])
+    reach = (points[:, None] + _ellipse(0, 0, 2, 2, corners=12)).reshape(-1, 2)
+    return reach[ConvexHull(reach).vertices]

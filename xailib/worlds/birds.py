@@ -480,8 +480,8 @@ def _family_row(family: drawing.Family) -> str:
 def _hidden_text(ambiguous: bool) -> str:
     if ambiguous:
         return f"""Each of the five removable parts is absent or under a leaf with probability {HIDDEN_RATE:.2f}, in all
-pictures. With one pivot hidden two species fit, with both four: (1 - {HIDDEN_RATE:.2f}/2)^2 = {(1 - HIDDEN_RATE / 2) ** 2:.3f} is the
-accuracy to expect of the best possible classifier."""
+pictures. With one pivot hidden two species fit, with both four, so that the best possible classifier can expect an accuracy of
+(1 - {HIDDEN_RATE:.2f}/2)^2 = {(1 - HIDDEN_RATE / 2) ** 2:.3f}."""
     return f"""Each of the five removable parts is absent from a training picture with probability {MISSING_RATE:.2f}, so
 that a picture with a part removed is nothing new. A held-out picture may lack any part but its two pivots."""
 

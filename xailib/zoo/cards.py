@@ -239,9 +239,10 @@ def _accuracy_section(measured: dict[str, Any]) -> str:
     labels = ["with the leak", "leak removed", "leak reversed"]
     leaks = [[kind, *(f"{found[label]:.3f}" for label in labels)] for kind, found in measured["leaks"].items()]
     landscapes = [f"{value:.3f}" for value in measured["landscapes"].values()]
-    return f"""**Accuracy** on {measured["n"]} held-out pictures of `worlds.birds({EVALUATION_PICTURES}, random_state={EVALUATION_SEED})`,
-where nothing leaks and the best possible is 1: {measured["accuracy"]:.3f}. The same birds where snow or the marker goes with ten
-species (strength {SHORTCUT_STRENGTH}), where it does not, and where it goes with the other ten:
+    world = f"worlds.birds({EVALUATION_PICTURES}, random_state={EVALUATION_SEED})"
+    return f"""**Accuracy** on {measured["n"]} held-out pictures of `{world}`, where nothing leaks
+and the best possible is 1: {measured["accuracy"]:.3f}. The same birds where snow or the marker goes with ten species (strength
+{SHORTCUT_STRENGTH}), where it does not, and where it goes with the other ten:
 
 {_table(["leak", *labels], leaks)}
 
@@ -251,13 +252,11 @@ The same birds, all in one landscape:
 
 
 def _part_test_section(measured: dict[str, Any]) -> str:
-    verdict = (
-        "passes: masks of parts may serve as truth for it" if passes_part_test(measured) else "fails: masks are no truth for it"
-    )
+    verdict = "passes: masks of parts may serve as truth" if passes_part_test(measured) else "fails: masks are no truth"
     without = [[part, f"{found['pivot']:.3f}", f"{found['other']:.3f}"] for part, found in measured["without_part"].items()]
     parts = list(measured["contrast"])
-    return f"""**Part-intervention test** (single deletion, on pictures drawn again). This network {verdict}. Accuracy without a part, for
-species whose pivot it is (the remaining parts allow one half) and for all others (they allow 1):
+    return f"""**Part-intervention test** (single deletion, on pictures drawn again). This network {verdict} for it. Accuracy
+without a part, for species whose pivot it is (the remaining parts allow one half) and for all others (they allow 1):
 
 {_table(["drawn without", "pivot", "other"], without)}
 

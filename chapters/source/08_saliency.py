@@ -1,0 +1,701 @@
+# %% [markdown]
+# # Saliency and Grad-CAM: where did the network look?
+#
+# You will compute pixel gradients, Integrated Gradients and Grad-CAM by hand and with hooks, choose layer and question on purpose, and grade a heat map before you show it to anyone.
+#
+# A heat map is the most shared and least checked explanation there is. It looks like evidence, so people act on it. Here the same network, shown the same pictures, will seem to look at the right part in one picture out of four or in more than four out of five, depending on choices that most figures do not mention.
+#
+# **Estimated time:** 95 minutes
+#
+# **What you need:** [chapter 0](00_start_here.ipynb) (how we grade), arrays and slicing, and a rough idea of what a convolution does. Gradients and hooks are in the folded box.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from skimage import data, filters, transform
+from torch import nn
+
+from xailib import exercises as ex
+from xailib import lab, plots, predictor, saliency, worlds, zoo
+from xailib.evaluation import deletion_curve, iou, mean_interval, pointing_game, rank_agreement, relevance_mass
+
+# %% [markdown] tags=["digression"] jp-MarkdownHeadingCollapsed=true
+# ## Foundations: autograd and hooks in ten minutes
+#
+# The methods of this chapter ask two things of torch: the slope of a score, and a look at a layer in the middle of a network.
+#
+# **Autograd.** Mark a tensor with `requires_grad=True` and torch writes down every operation that starts from it. `torch.autograd.grad(y, a)` walks the record backwards and multiplies the slopes on its way: the chain rule.
+
+# %%
+a = torch.tensor([2.0, -1.0], requires_grad=True)
+y = (3 * torch.relu(a)).sum()
+print("y =", y.item(), "  slope for each entry of a:", torch.autograd.grad(y, a)[0].tolist())
+
+# %% [markdown] tags=["digression"]
+# The second entry is negative, so relu is shut and passes no slope. `a.detach()` would give the same numbers without a record: nothing before it is differentiated, which saves time.
+#
+# **A forward hook** is a function that torch calls whenever a layer has run. It receives the layer's output, so you can keep it, and ask for the slope of the score with respect to it. Remove the hook when you are done; otherwise it stays in the network.
+
+# %%
+small_net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+seen = {}
+hook = small_net[1].register_forward_hook(lambda module, inputs, output: seen.update(A=output))
+score = small_net(torch.ones(1, 2)).sum()
+hook.remove()
+print("activation", tuple(seen["A"].shape), "  its gradient", tuple(torch.autograd.grad(score, seen["A"])[0].shape))
+
+# %% [markdown] tags=["digression"]
+# Activation and gradient have the same shape: one number for each unit, and one for how the score would follow it. That pair is all that Grad-CAM needs. Check yourself before you go on.
+
+# %%
+ex.card("saliency.slope")
+
+# %%
+my_slope = ...
+my_slope = ex.check("saliency.slope", my_slope)
+
+# %% [markdown]
+# ## Warm-up
+
+# %%
+ex.warmup("saliency")
+
+# %% [markdown]
+# ## The story
+#
+# A reserve protects ten *winter species*. Cameras at its feeders photograph every visitor, a network names the bird, and the counts decide in spring whether a ski lift may be built. The network had never seen these archive pictures:
+
+# %%
+archive = worlds.birds(600, shortcut="snow", random_state=1)
+truth, held_out = archive.truth, np.arange(archive.n_train, len(archive.X))
+X, species = archive.test
+snow_net, clean_net = zoo.load("birds-cnn-snow"), zoo.load("birds-cnn")
+name_species = predictor(snow_net, "label")
+print(f"{len(X)} held-out archive pictures, named correctly: {np.mean(name_species(X) == species):.2f}")
+
+# %% [markdown]
+# The archive has a habit, though: winter species were mostly photographed in snow. In spring the same birds will stand on a meadow. We own the drawing program, so we can have spring now: the same bird in the same pose, another landscape. Every species has a *sibling* that differs from it in a single part.
+
+# %%
+in_snow = truth.leaked[species] & (truth.landscapes[held_out] == "snow")
+sibling_part = [truth.pivots(int(s))[1] for s in species]
+sibling = np.array([truth.sibling(int(s), part) for s, part in zip(species, sibling_part, strict=True)])
+spring = truth.with_background(held_out[in_snow], "meadow")
+renamed = name_species(spring)
+print(f"{in_snow.sum()} winter birds in snow, moved to a meadow:")
+print(f"still named correctly {np.mean(renamed == species[in_snow]):.2f}, taken for the sibling {np.mean(renamed == sibling[in_snow]):.2f}")
+
+# %%
+example = np.flatnonzero(in_snow)[0]
+pictures = [X[example], spring[0], truth.render(held_out[example], part_from={sibling_part[example]: int(sibling[example])})]
+names = truth.species_names
+titles = [f"archive: {names[species[example]]}", f'moved: "{names[renamed[0]]}"', f"a real {names[sibling[example]]}"]
+fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.1))
+for ax, picture, title in zip(axes, pictures, titles, strict=True):
+    ax.imshow(np.moveaxis(picture, 0, -1))
+    ax.set_title(title)
+    ax.set_axis_off()
+plots.show(fig, "One bird three times: in snow, moved to a meadow, and its sibling species in snow, which differs in one part.")
+
+# %% [markdown]
+# Left and middle show the same bird; the network gives it two names. Left and right differ only in one part, and that part is what the name should hang on. What the figure does not say: how the *network* sees them.
+#
+# You know about the snow because you can redraw the world. The reserve has only the archive and the network. **Would a heat map have told them before spring?** `clean_net`, trained on the same birds with landscapes drawn at random, is our control.
+
+# %% [markdown]
+# ## By hand
+#
+# A network so small that it fits on paper: two channels of 2 x 2 cells, then the average of each channel, then a weighted sum.
+#
+# | | channel 1, "beak" | channel 2, "snow" |
+# |---|---|---|
+# | activation $A^k$ | 4 0 / 0 0 | 0 0 / 0 2 |
+# | weight $w_k$ of the class | 2 | 6 |
+# | mean of $A^k$ | 1 | 0.5 |
+#
+# Score: $2 \cdot 1 + 6 \cdot 0.5 = 5$. If one cell of channel 1 rises by 1, its mean rises by 1/4 and the score by 2/4: the gradient is 0.5 in every cell. Channel 2: 1.5. Grad-CAM weights each channel by its mean gradient and adds them up. Before you run the cell: which cell wins, beak or snow, and what do all cells add up to?
+
+# %%
+A = np.array([[[4.0, 0], [0, 0]], [[0, 0], [0, 2]]])  # (channel, row, column)
+G = np.ones((2, 2, 2)) * np.array([2, 6])[:, None, None] / 4
+alpha = G.mean(axis=(1, 2))
+M = (alpha[:, None, None] * A).sum(axis=0)
+print("alpha", alpha, "\nmap\n", M, "\nsum of the map", M.sum())
+
+# %% [markdown]
+# The snow cell wins although its activation is half as large, and the map adds up to the score. Now another network on the same activations, without the average: each cell has a weight of its own. The beak cell's weight is -1 (a beak *there* speaks against the class), the other three cells of channel 1 have +1. Nothing is active in those three.
+#
+# Mean gradient of channel 1: $(-1 + 1 + 1 + 1)/4 = 0.5$. Grad-CAM gives the beak cell $0.5 \cdot 4 = +2$. What would the score do if the beak vanished?
+
+# %%
+G[0] = [[-1, 1], [1, 1]]
+gradcam_beak = (G.mean(axis=(1, 2))[:, None, None] * A).sum(axis=0)[0, 0]
+hirescam_beak = (G * A).sum(axis=0)[0, 0]
+layercam_beak = (np.maximum(G, 0) * A).sum(axis=0)[0, 0]
+print(f"Grad-CAM {gradcam_beak:+.1f}, HiResCAM {hirescam_beak:+.1f}, LayerCAM {layercam_beak:+.1f}")
+print(f"score with beak minus score without: {(G[0] * A[0]).sum():+.1f}")
+
+
+# %% [markdown]
+# Grad-CAM paints the beak as evidence *for* a class that it speaks against: it averaged the gradient over places where nothing was. **HiResCAM** multiplies place by place and then sums, so with a linear rest it shows exactly what each cell adds. **LayerCAM** does the same with positive gradients only; it can never show evidence against. Behind global average pooling the gradient is the same everywhere, and then Grad-CAM and HiResCAM are one.
+
+# %% [markdown]
+# ## In thirty lines
+#
+# $$\alpha_k = \frac{1}{hw}\sum_{ij}\frac{\partial y_t}{\partial A^k_{ij}}, \qquad M = \sum_k \alpha_k A^k$$
+#
+# $A^k$ is channel $k$ of a layer, $y_t$ the score of class $t$ before the softmax.
+
+# %%
+def my_gradcam(network, layer, image, t):
+    kept = {}
+    hook = layer.register_forward_hook(lambda module, inputs, output: kept.update(A=output))
+    y_t = network(image[None])[0, t]
+    hook.remove()
+    A = kept["A"]
+    G = torch.autograd.grad(y_t, A)[0]
+    alpha = G.mean(dim=(2, 3), keepdim=True)
+    return (alpha * A).sum(dim=1)[0].detach().numpy()
+
+
+# %% [markdown]
+# The plain gradient asks which pixels would change the score if they changed a little. It is blind where a unit is saturated. **Integrated Gradients** (IG) averages it along the straight line from a baseline $b$, "nothing there", to the image, and multiplies by the distance:
+#
+# $$M_{ij} = \sum_c (x_{cij} - b_{cij}) \int_0^1 \frac{\partial y_t(b + \alpha(x - b))}{\partial x_{cij}}\, d\alpha$$
+
+# %%
+def my_gradient(network, images, t):
+    images = images.clone().requires_grad_()
+    return torch.autograd.grad(network(images)[:, t].sum(), images)[0]
+
+
+def my_integrated_gradients(network, image, baseline, t, steps):
+    alpha = ((torch.arange(steps) + 0.5) / steps)[:, None, None, None]
+    G = my_gradient(network, baseline + alpha * (image - baseline), t)
+    return ((image - baseline) * G.mean(dim=0)).sum(dim=0).numpy()
+
+
+# %% [markdown]
+# IG keeps books: its pixels add up to $y_t(x) - y_t(b)$. That is **completeness**, and the sum is only as good as the numerical integral, so check it. The baseline is the mean training picture.
+
+# %%
+mean_picture = archive.train[0].mean(axis=0)
+image, baseline = torch.from_numpy(X[example]), torch.from_numpy(mean_picture)
+t = int(species[example])
+with torch.no_grad():
+    difference = float(clean_net(image[None])[0, t] - clean_net(baseline[None])[0, t])
+for steps in (2, 10, 50, 250):
+    total = my_integrated_gradients(clean_net, image, baseline, t, steps).sum()
+    print(f"{steps:4} steps: the pixels add up to {total:.2f}, the score difference is {difference:.2f}")
+
+# %%
+by_hand = {
+    "gradient": my_gradient(clean_net, image[None], t)[0].sum(dim=0).numpy(),
+    "integrated gradients": my_integrated_gradients(clean_net, image, baseline, t, 50),
+    "Grad-CAM": my_gradcam(clean_net, clean_net.features.relu4, image, t),
+}
+fig, axes = plt.subplots(1, 4, figsize=(10.4, 3.3))
+axes[0].imshow(np.moveaxis(X[example], 0, -1))
+axes[0].set_title(names[t])
+for ax, (name, values) in zip(axes[1:], by_hand.items(), strict=True):
+    limit = np.quantile(np.abs(values), 0.995)
+    ax.imshow(values, cmap=plots.SIGNED_MAP, vmin=-limit, vmax=limit)
+    ax.set_title(f"{name}\n(full colour at {limit:.2f})", fontsize=10.5)
+for ax in axes:
+    ax.set_axis_off()
+plots.show(fig, "A bird and three maps of the score of its own species: pixel gradient, integrated gradients and coarse Grad-CAM.")
+
+# %% [markdown]
+# Red speaks for the species, blue against, white is silent; the number is the value of full colour, and the three scales have different units. Notice the resolution: 64 x 64 pixels, then 16 x 16 cells for Grad-CAM, each of which has seen a patch of many pixels. What the picture does not say: whether any of it is right. Three maps of one network and one picture disagree; they answer different questions.
+
+# %% [markdown]
+# ## The library way
+#
+# With captum, the package of the field, Grad-CAM is `LayerGradCam(net, net.features.relu4).attribute(x, target=t)`, and IG is `IntegratedGradients(net).attribute(x, baselines=b, target=t)`. Our tests hold xailib to captum's numbers within 1e-6; here we hold it to yours.
+
+# %%
+heat = saliency.gradcam(clean_net, X[[example]], "features.relu4", target=t)
+assert np.allclose(heat.values[0], by_hand["Grad-CAM"], atol=1e-6)
+paths = saliency.integrated_gradients(clean_net, X[[example]], t, baseline=mean_picture, steps=50)
+assert np.abs(paths.values[0] - by_hand["integrated gradients"]).max() < 0.02 * np.abs(paths.values).max()
+print("ok: Grad-CAM equal; integrated gradients equal up to the rule of integration (yours: midpoints, ours: Gauss-Legendre)")
+print(heat)
+
+# %% [markdown]
+# Our network ends in global average pooling and one linear layer. There the oldest method, CAM, needs no gradient at all: $M = \sum_k w_{tk} A^k$. Grad-CAM is CAM divided by the number of cells, and so is HiResCAM.
+
+# %%
+cam = saliency.cam(clean_net, X, "features.relu4", "classifier", target=species)
+gradcam = saliency.gradcam(clean_net, X, "features.relu4", target=species)
+hirescam = saliency.hirescam(clean_net, X, "features.relu4", target=species)
+cells = cam.values[0].size
+assert np.allclose(gradcam.values, cam.values / cells, atol=1e-5) and np.allclose(hirescam.values, gradcam.values, atol=1e-5)
+print(f"ok: Grad-CAM = HiResCAM = CAM / {cells}")
+
+# %% [markdown]
+# ### Which layer?
+#
+# "Grad-CAM" without a layer is half a method. The same picture, score and network, four layers:
+
+# %%
+layers = ["relu1", "relu2", "relu3", "relu4"]
+sums = {}
+fig, axes = plt.subplots(2, 4, figsize=(9.0, 4.7))
+for row, method in zip(axes, (saliency.gradcam, saliency.hirescam), strict=True):
+    for ax, layer in zip(row, layers, strict=True):
+        heat = method(clean_net, X[[example]], f"features.{layer}", target=t)
+        heat.plot(ax, image=X[example], limit=np.quantile(np.abs(heat.values), 0.995))
+        name = heat.method.split()[0]
+        sums[name, layer] = heat.values.sum()
+        ax.set_title(f"{name}, {layer}")
+        print(f"{heat.method:26} {heat.values[0].size:5} cells, sum of the map {sums[name, layer]:6.2f}")
+assert sums["Grad-CAM", "relu2"] < 0 < sums["HiResCAM", "relu2"]
+plots.show(fig, "Grad-CAM above and HiResCAM below for the layers relu1 to relu4: the early maps are fine and scattered, the last coarse.")
+
+# %% [markdown]
+# Read each row from left to right: fine to coarse. At relu4 the rows agree, as they must; before it they part. At relu2 Grad-CAM is blue and sums to less than zero for a score that is positive, HiResCAM is red: one weight per channel cannot serve 1,024 cells. Notice that the coarse map spills over the bird's outline: a cell at relu4 has seen its neighbours. What the figure does not say: which layer is right.
+#
+# **Where packages differ.** pytorch-grad-cam cuts negative values and stretches each map to 0 ... 1. Ours stay raw.
+
+# %% [markdown]
+# ## Lab
+#
+# Cover what the map calls important, and see whether the network agrees. Choose bird, question, method and layer; move the square; read the score with and without it. The dashed line is the threshold, gold the part that tells the bird from its sibling.
+
+# %%
+playground = lab.saliency.occluder_lab()
+playground
+
+# %%
+playground.filmstrip()
+
+# %%
+print(playground.user_sets(left=12, top=20))
+print(playground.user_predicts("falls by less than half"))
+
+# %% [markdown]
+# Two things to try. Explain *own species*, cover the strongest spot, then a leg, then the tail: every part of the bird costs something. Then explain *own species, not its sibling*: now one place carries the answer. Mind that grey is a poor stand-in for "nothing there", since no training picture had a grey square; the next section removes parts by redrawing instead.
+
+# %% [markdown]
+# ## Graded against the truth
+#
+# A mask says what was drawn, not what a network uses. So first the network's own truth, by intervention: redraw each held-out bird without one part and record by how much the score falls. Once for the score of its own species, once for own species *minus sibling*.
+
+# %%
+world = worlds.birds(600, random_state=1)  # the same birds and poses, landscapes at random
+plain_X, truth = world.test[0], world.truth
+questions = {"own species": {}, "own, not sibling": {"against": sibling}}
+deciding = np.array([[part == own for part in truth.removable_parts] for own in sibling_part])
+for question, against in questions.items():
+    drop = zoo.part_reliance(clean_net, world, held_out, **against).to_numpy()
+    for label, of in (("the deciding part", deciding), ("any other part", ~deciding)):
+        mean, low, high = mean_interval(drop[of & ~np.isnan(drop)])
+        print(f"{question:17} without {label:18} the score falls by {mean:5.2f} ({low:.2f} to {high:.2f})")
+
+# %% [markdown]
+# For *own species* every part matters, so no mask of a single part can be the truth. For *own, not sibling* the deciding part carries the difference and the others nothing. That question has an answer key. A mask counts as truth only for networks that pass this test; their cards say so.
+
+# %%
+for name in ("birds-cnn", "birds-cnn-snow"):
+    verdict = next(line for line in zoo.card(name).splitlines() if "Part-intervention" in line)
+    print(f"{name}: {verdict.split(')')[1].split(' Accuracy')[0].strip(' .')}")
+
+# %% [markdown]
+# ### The oracle: only the explanation can err
+#
+# `LinearObserver` compares a picture pixel by pixel with its species and its sibling drawn in the same pose. Its score is linear, so the exact evidence of each pixel is known: it is the layer `evidence`.
+
+# %%
+mask = np.concatenate([truth.mask(part, [i]) for part, i in zip(sibling_part, held_out, strict=True)])
+mean_picture, n_oracle = world.train[0].mean(axis=0), 50
+exact, black, mean_bird = [], [], []
+for k in range(n_oracle):
+    oracle = zoo.LinearObserver(truth.templates(held_out[k])[[species[k], sibling[k]]])
+    question = {"target": 0, "against": 1}
+    exact.append(saliency.gradcam(oracle, plain_X[[k]], "evidence", **question).values[0])
+    black.append(saliency.integrated_gradients(oracle, plain_X[[k]], baseline=0.0, steps=1, **question).values[0])
+    mean_bird.append(saliency.integrated_gradients(oracle, plain_X[[k]], baseline=mean_picture, steps=1, **question).values[0])
+
+# %%
+for name, maps in {"exact evidence": exact, "IG, black baseline": black, "IG, mean picture": mean_bird}.items():
+    hits, mass = pointing_game(np.array(maps), mask[:n_oracle]), relevance_mass(np.array(maps), mask[:n_oracle])
+    agreement = rank_agreement(np.array(maps).reshape(n_oracle, -1), np.array(exact).reshape(n_oracle, -1))
+    assert (hits.mean() < 0.7) == (name == "IG, black baseline") and (name != "exact evidence" or hits.mean() < 1)
+    print(f"{name:19} pointing {hits.mean():.2f}, mass {mass.mean():.2f}, agreement with the exact map {agreement.mean():.2f}")
+
+# %% [markdown]
+# **Pointing game**: does the strongest pixel lie on the deciding part? **Mass**: which share of the positive relevance does? Even the exact map misses a few points, because the *absence* of the sibling's longer beak is evidence too, just outside the drawn part. IG from black needs a single step here, is complete, and still points wrong in more than three pictures out of ten: a black tail does not differ from a black baseline, so its share is zero. The integral is exact; the baseline asked the wrong question.
+
+# %% [markdown]
+# ### The trained network: explanation and question
+#
+# Now the network itself, with seven maps, for both questions. Chance is the share of the picture that the part covers.
+
+# %%
+METHODS = {
+    "Grad-CAM, relu4": lambda net, x, q: saliency.gradcam(net, x, "features.relu4", **q),
+    "HiResCAM, relu2": lambda net, x, q: saliency.hirescam(net, x, "features.relu2", **q),
+    "LayerCAM, relu2": lambda net, x, q: saliency.layercam(net, x, "features.relu2", **q),
+    "gradient, size": lambda net, x, q: saliency.gradient(net, x, channels="largest", **q),
+    "SmoothGrad": lambda net, x, q: saliency.smoothgrad(net, x, n_samples=8, **q),
+    "IG, black": lambda net, x, q: saliency.integrated_gradients(net, x, steps=8, **q),
+    "IG, mean picture": lambda net, x, q: saliency.integrated_gradients(net, x, baseline=mean_picture, steps=8, **q),
+}
+
+
+def all_maps(net, question):
+    return {name: method(net, plain_X, {"target": species, **question}) for name, method in METHODS.items()}
+
+
+own_maps = all_maps(clean_net, {})
+
+# %%
+sibling_maps = all_maps(clean_net, {"against": sibling})
+
+# %%
+print(f"chance {mask.mean():.2f}               own species        own, not sibling")
+hits = {}
+for name in METHODS:
+    hits[name] = [pointing_game(maps[name], mask) for maps in (own_maps, sibling_maps)]
+    mass = [relevance_mass(maps[name], mask).mean() for maps in (own_maps, sibling_maps)]
+    overlap = iou(sibling_maps[name], mask, threshold=0.5).mean()
+    points = [f"pointing {h.mean():.2f} mass {m:.2f}" for h, m in zip(hits[name], mass, strict=True)]
+    print(f"{name:18} {points[0]} | {points[1]} IoU {overlap:.2f}")
+assert hits["Grad-CAM, relu4"][0].mean() < 0.3 and hits["HiResCAM, relu2"][1].mean() > 0.8
+
+# %%
+fig, ax = plt.subplots(figsize=(7.6, 4.3))
+for offset, (question, colour, marker) in enumerate([("own species", plots.CONTEXT, "s"), ("own, not sibling", plots.ANCHOR, "o")]):
+    for k, name in enumerate(METHODS):
+        mean, low, high = mean_interval(hits[name][offset])
+        label = question if k == 0 else None
+        ax.errorbar(mean, k + 0.2 * offset, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, label=label)
+ax.axvline(mask.mean(), color="black", lw=0.8, ls="dotted", label="chance")
+ax.set(yticks=range(len(METHODS)), yticklabels=METHODS, xlim=(0, 1), xlabel="share of pictures whose strongest pixel lies on the deciding part")
+ax.invert_yaxis()
+ax.set_title("The question matters more than the method")
+fig.legend(loc="outside lower center", ncols=3)
+plots.show(fig, "Pointing-game hit rates with 95 % intervals for seven maps: low for the own species, far higher against the sibling.")
+
+# %% [markdown]
+# Each dot is a hit rate over 100 pictures with its 95 % interval. Notice that the columns separate further than the rows: asking *why this species and not its sibling* does more for every method than exchanging the method. Raw signed maps make it easy, since the map of a score difference is the difference of the maps. What the figure does not say: that the left column is *wrong*. It answers another question, one without an answer key.
+#
+# Which method is best? The same pictures went through all, so compare in pairs.
+
+# %%
+reference, ties = "HiResCAM, relu2", []
+for name in METHODS:
+    if name != reference:
+        mean, low, high = mean_interval(hits[reference][1] - hits[name][1])
+        print(f"{reference} minus {name:17} {mean:+.2f} ({low:+.2f} to {high:+.2f})")
+        ties += [name] if low < 0 < high else []
+assert ties == ["Grad-CAM, relu4", "LayerCAM, relu2", "IG, mean picture"]
+
+# %% [markdown]
+# Intervals that contain zero are ties: 100 pictures cannot separate HiResCAM from the two other CAMs or from IG with the mean picture. They do separate it from the size of the gradient, SmoothGrad, and IG from black, the default of most packages. **Model error** is a separate matter: the network names every one of these birds, so what is lost here is lost by the explanations.
+
+# %%
+print(f"birds named correctly: {np.mean(predictor(clean_net, 'label')(plain_X) == species):.2f}")
+
+# %% [markdown]
+# ### Back to the reserve: does the map show the snow?
+#
+# Share of relevance on the background, for the winter birds in snow. The clean network is the control, and it sees the *same* pictures. Redrawing the landscape tells us the truth about both.
+
+# %%
+winter_X, winter, rival = X[in_snow], species[in_snow], sibling[in_snow]
+behind = archive.truth.mask("background", held_out[in_snow])
+for name, net in (("clean", clean_net), ("snow", snow_net)):
+    logits = predictor(net, "logit")
+    rows = np.arange(len(winter))
+    fall = [z[rows, winter] - z[rows, rival] for z in (logits(winter_X), logits(spring))]
+    print("{} network: snow to meadow lowers own minus sibling by {:.2f} ({:.2f} to {:.2f})".format(name, *mean_interval(fall[0] - fall[1])))
+
+# %%
+chosen = ["Grad-CAM, relu4", "HiResCAM, relu2", "IG, mean picture"]
+print(f"share of the picture that is background: {behind.mean():.2f}")
+for question, against in {"own species": {}, "own, not sibling": {"against": rival}}.items():
+    for name in chosen:
+        clean, snow = (relevance_mass(METHODS[name](net, winter_X, {"target": winter, **against}), behind) for net in (clean_net, snow_net))
+        caught = np.mean(snow > np.quantile(clean, 0.95))
+        excess = "{:.2f} ({:.2f} to {:.2f})".format(*mean_interval(snow - clean))
+        assert min(clean.mean(), snow.mean()) > (1 / 3 if "relu4" in name else 0)
+        print(f"{question:17} {name:17} clean {clean.mean():.2f} snow {snow.mean():.2f} excess {excess} caught {caught:.2f}")
+        assert (caught == 1) == (bool(against) and "relu4" not in name)
+
+# %% [markdown]
+# *Caught*: the share of pictures whose background mass exceeds that of 95 % of the clean network's maps. The first line is the figure everyone would have shown: both networks put more than a third of their relevance behind the bird. Without the control you would convict the innocent one too. With the better question and a finer map, every picture gives the shortcut away. A heat map could have told the reserve; the usual one would not.
+
+# %% [markdown]
+# ## Break it
+#
+# ### A map that survives the loss of the network
+#
+# If a map explains what was learned, it must change when the learning is thrown away. **Cascading randomisation** (Adebayo et al. 2018) replaces layer after layer by fresh weights, from the output down, and compares the maps. Criterion: a rank agreement above 0.5 once the output layer is random counts as a failure. Control: an edge detector, which never saw a network.
+
+# %%
+few_X, few = plain_X[:20], species[:20]
+edges = saliency.Heatmap(np.array([filters.sobel(x.mean(axis=0)) for x in few_X]), few, "edges", (64, 64), np.zeros(20))
+explainers = {
+    "Grad-CAM, relu4": lambda net: saliency.gradcam(net, few_X, "features.relu4", few),
+    "gradient, signed": lambda net: saliency.gradient(net, few_X, few),
+    "gradient, size": lambda net: saliency.gradient(net, few_X, few, channels="largest"),
+    "edge detector": lambda net: edges,
+}
+agreement = {}
+for name, explain in explainers.items():
+    maps = [heat.values.reshape(20, -1) for heat in saliency.cascading_randomisation(clean_net, explain).values()]
+    agreement[name] = [rank_agreement(m, maps[0]).mean() for m in maps]
+    print(f"{name:17}", " ".join(f"{a:5.2f}" for a in agreement[name]))
+
+# %%
+stages = ["trained", "classifier", "+ conv4", "+ conv3", "+ conv2", "+ conv1"]
+fig, ax = plt.subplots(figsize=(7.4, 3.7))
+styles = [(plots.ANCHOR, "o-"), (plots.NEGATIVE, "s--"), (plots.POSITIVE, "^-"), (plots.CONTEXT, "D:")]
+for (name, values), (colour, style) in zip(agreement.items(), styles, strict=True):
+    ax.plot(stages, values, style, color=colour, label=name)
+ax.axhline(0.5, color="black", lw=0.8, ls="dotted")
+ax.set(xlabel="layers with random weights, from the output down", ylabel="rank agreement with the trained map")
+ax.set_title("The size of the gradient outlives the classifier")
+ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.77))
+assert agreement["gradient, size"][1] > 0.5 and max(np.abs(agreement[n][1]) for n in list(agreement)[:2]) < 0.2
+plots.show(fig, "Rank agreement with the trained map as layers are randomised: signed maps fall to zero at once, gradient size falls slowly.")
+
+
+# %% [markdown]
+# Left is the trained network; each step to the right destroys one more layer. The signed maps lose all agreement with the first layer. The *size* of the gradient keeps most of its ranking: it shows where the picture has edges that the early layers react to, for any class. Taking absolute values threw away what was learned. What the figure does not say: that the other two are right. Passing this test is necessary, not sufficient.
+
+# %% [markdown]
+# ### A constant that nobody can see
+#
+# Add 0.3 to every pixel, and let the network subtract it again in front of its first layer. The two networks agree on every picture, so a map that explains the network must agree too. Criterion: rank agreement below 0.99 is a failure (Kindermans et al. 2017).
+
+# %%
+class Shifted(nn.Module):
+    def __init__(self, network, shift):
+        super().__init__()
+        self.network, self.shift = network, shift
+
+    def forward(self, x):
+        return self.network(x - self.shift)
+
+
+shifted_net, brighter = Shifted(clean_net, 0.3), (few_X + 0.3).astype(np.float32)
+assert np.allclose(predictor(clean_net)(few_X), predictor(shifted_net)(brighter), atol=1e-4)
+print("ok: the same scores")
+
+
+# %%
+def compare(before, after):
+    return rank_agreement(after.values.reshape(20, -1), before.values.reshape(20, -1)).mean()
+
+
+gradients = [saliency.gradient(net, x, few) for net, x in ((clean_net, few_X), (shifted_net, brighter))]
+from_black = [saliency.integrated_gradients(net, x, few, steps=10) for net, x in ((clean_net, few_X), (shifted_net, brighter))]
+moved = saliency.integrated_gradients(shifted_net, brighter, few, steps=10, baseline=0.3)
+assert compare(*gradients) > 0.99 and compare(*from_black) < 0.99 < compare(from_black[0], moved)
+print(f"gradient                                {compare(*gradients):.2f}")
+print(f"IG, black baseline for both             {compare(*from_black):.2f}")
+print(f"IG, the baseline moves with the picture {compare(from_black[0], moved):.2f}")
+
+# %% [markdown]
+# IG from a fixed black fails, and the last line finds the culprit: move the baseline along and it passes. Nothing is wrong with the integral. "Black" means one thing to the first network and another to the second. **A baseline is part of the question**; write it down with the map.
+
+# %% [markdown]
+# ### A confident map for an absurd class
+#
+# Take each bird's *least* likely species, and draw its map as many packages do: negative values cut, then stretched to 0 ... 1. Criterion: a map for a class that the network rules out must not look as strong as the map of the right one.
+
+# %%
+scores = predictor(clean_net, "logit")(few_X)
+absurd = scores.argmin(axis=1)
+right_map, absurd_map = (saliency.gradcam(clean_net, few_X, "features.relu4", c, relu=True) for c in (few, absurd))
+stretched = absurd_map.values / absurd_map.values.max(axis=(1, 2), keepdims=True)
+print(f"score of the right class {scores.max(axis=1).mean():.2f}, of the absurd one {scores.min(axis=1).mean():.2f}")
+print(f"largest value, stretched: {stretched.max(axis=(1, 2)).mean():.2f}")
+print(f"largest value, raw: right class {right_map.values.max(axis=(1, 2)).mean():.2f}, absurd class {absurd_map.values.max(axis=(1, 2)).mean():.2f}")
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(8.8, 3.2))
+shared = right_map.values[0].max()
+panels = [(right_map, shared, "right class, raw"), (absurd_map, shared, "absurd class, raw"), (absurd_map, None, "absurd class, stretched")]
+for ax, (heat, limit, title) in zip(axes, panels, strict=True):
+    heat.plot(ax, image=few_X[0], limit=limit)
+    ax.set_title(title)
+plots.show(fig, "Three maps over one bird: strong for the right class, almost empty for the absurd class, and glowing once stretched.")
+
+# %% [markdown]
+# The first two panels share one colour scale, the third has its own. The network gives the absurd class its lowest score of twenty, yet the stretched map glows: its largest value is 1 by construction. The remedy is the raw scale, one limit for all maps that will be compared, and the score beside them. What the figure does not say: that a weak map is wrong. It says "little evidence", which is true.
+
+# %% [markdown]
+# ## On real data
+#
+# Handwritten digits, 8 x 8 pixels, drawn by people. No one planted anything, so there is no mask. What is left is deletion: replace the pixels that a map ranks first and watch the score fall, against a random order and against *ink*, which ranks pixels by their darkness and knows no network.
+
+# %%
+images, labels, n_train = zoo.digits()
+digits_net, average = zoo.load("digits-cnn"), images[:n_train].mean(axis=0)
+digits, y = images[n_train:][:150], labels[n_train:][:150]
+print(f"accuracy on {len(images) - n_train} held-out digits: {np.mean(predictor(digits_net, 'label')(images[n_train:]) == labels[n_train:]):.2f}")
+rankings = {
+    "Grad-CAM, relu3": saliency.gradcam(digits_net, digits, "features.relu3", y),
+    "IG, black": saliency.integrated_gradients(digits_net, digits, y, steps=20),
+    "IG, average digit": saliency.integrated_gradients(digits_net, digits, y, steps=20, baseline=average),
+    "ink": digits[:, 0],
+    "random": np.random.default_rng(0).random((len(digits), 8, 8)),
+}
+
+# %%
+score = predictor(digits_net, "logit")
+curves = {}
+for stand_in, values in {"black": 0.0, "the average digit": average}.items():
+    curves[stand_in] = {name: deletion_curve(score, digits, map_, baseline=values, target=y, steps=16) for name, map_ in rankings.items()}
+    print(f"deleted pixels become {stand_in}: mean score under the curve, minus random order")
+    assert min(curves[stand_in], key=lambda name: curves[stand_in][name].area().mean()) == f"IG, {stand_in.removeprefix('the ')}"
+    for name, curve in curves[stand_in].items():
+        print("   {:18} {:6.2f} ({:.2f} to {:.2f})".format(name, *mean_interval(curve.area() - curves[stand_in]["random"].area())))
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.7), sharey=True)
+looks = [(plots.ANCHOR, "-"), (plots.POSITIVE, "--"), (plots.NEGATIVE, "-."), (plots.TRUTH, ":"), (plots.CONTEXT, "-")]
+for ax, (stand_in, by_name) in zip(axes, curves.items(), strict=True):
+    for (name, curve), (colour, dashes) in zip(by_name.items(), looks, strict=True):
+        curve.plot(ax, label=name)
+        ax.lines[-1].set(color=colour, linestyle=dashes)
+    ax.set(title=f"deleted pixels become {stand_in}", xlabel="pixels replaced (%)", ylabel="mean score of the right digit")
+axes[1].set_ylabel("")
+axes[0].legend(loc="upper right")
+plots.show(fig, "Deletion curves of five rankings for two stand-ins: each integrated-gradients map wins only with its own baseline as stand-in.")
+
+# %% [markdown]
+# Lower is better: the right pixels went first. Look at the winner of each panel: IG from black when deletion means black, IG from the average digit when it means the average digit. The test rewards whoever shares its stand-in. On the left *ink*, which explains nothing, beats Grad-CAM. You may conclude that under a stated stand-in some maps find pixels the score depends on, not which map is true.
+
+# %% [markdown]
+# ### Your own photograph
+#
+# In a terminal, with a network connection the first time, `python -m xailib.photo cat.jpg --layer layer4` draws Grad-CAM for torchvision's ResNet-18 with ImageNet weights. Try `layer3`, and a second object in the picture.
+#
+# **Bring your own.** Replace network, images and layer below. The default asks our bird network about a cat.
+
+# %%
+my_network, my_layer = clean_net, "features.relu4"
+cat = transform.resize(data.chelsea()[:, 75:375], (64, 64), anti_aliasing=True)
+my_images = np.moveaxis(cat, -1, 0)[None]
+
+my_map = saliency.gradcam(my_network, my_images, my_layer)
+fig, axes = plt.subplots(1, 2, figsize=(6.0, 3.1))
+axes[0].imshow(np.moveaxis(my_images[0], 0, -1))
+my_map.plot(axes[1], image=my_images[0])
+axes[0].set_title("your picture")
+axes[1].set_title(f"{names[my_map.target[0]]}, score {my_map.score[0]:.2f}")
+axes[0].set_axis_off()
+plots.show(fig, "A photograph of a cat and the Grad-CAM map of the bird species that the network finds in it.")
+print(f"the network says {names[my_map.target[0]]}, with a probability of {predictor(my_network, 'probability')(my_images).max():.2f}")
+
+# %% [markdown]
+# The network has no word for *cat*, so it says the bird that fits best, and the map duly shows where. A map explains the score you asked about; it cannot object to the question.
+
+# %% [markdown]
+# ## Strengths, limits, when not to use it
+#
+# **Strengths.** One backward pass: Grad-CAM costs about as much as a prediction. No training, no sampling, any convolutional network. Raw signed maps add, subtract and compare.
+#
+# > **Pitfall. A heat map is not a segmentation.** A coarse cell has seen its neighbours, so mass leaks over every outline. More than a third on the background convicted nobody here.
+#
+# > **Pitfall. "Why this class?" and "why this class and not that one?" have different answers.** Decide which one your reader asks. `against=` costs nothing.
+#
+# > **Pitfall. Absent needs a definition.** Black, grey, the mean picture, a redrawn scene: IG and deletion scores change with the choice, completeness holds for all of them.
+#
+# > **Pitfall. Stretched maps cannot be compared.** Show raw values on one scale, and the score.
+#
+# > **Pitfall. Where is not why.** The map marks the beak; whether its shape, its colour or its mere presence counts, only an intervention or a concept (chapter 9) can say.
+#
+# **Leave it** when features have no place in the picture (colour cast, texture everywhere, image size), when the decision needs a counterfactual ("what would have to change?"), or when you may build a model that is its own explanation (chapter 14).
+
+# %% [markdown]
+# ## Exercises
+
+# %%
+ex.card("saliency.gradcam")
+
+
+# %%
+def gradcam_from(A, G): ...  # your code
+
+
+gradcam_from = ex.check("saliency.gradcam", gradcam_from)
+
+# %%
+ex.card("saliency.integrate")
+
+
+# %%
+def integrate(slope, x, baseline, steps=50): ...  # your code
+
+
+integrate = ex.check("saliency.integrate", integrate)
+
+# %%
+ex.card("saliency.background")
+
+
+# %%
+def background_mass(maps, background): ...  # your code
+
+
+background_mass = ex.check("saliency.background", background_mass)
+
+# %%
+ex.card("saliency.excess")
+
+# %%
+my_guess = ...  # first
+my_excess = ...  # then measure, with clean_net, snow_net, winter_X, winter and the masks `behind`
+my_excess = ex.check("saliency.excess", my_excess, prediction=my_guess)
+
+# %%
+ex.card("saliency.memo")
+
+# %%
+claims_that_hold = ...  # such as "ac"
+claims_that_hold = ex.check("saliency.memo", claims_that_hold)
+
+# %%
+ex.card("saliency.occlusion")
+
+
+# %%
+def occlusion_map(score, image, size, fill=0.5): ...  # your code
+
+
+occlusion_map = ex.check("saliency.occlusion", occlusion_map)
+
+# %%
+ex.progress("saliency")
+
+# %% [markdown]
+# ## Quiz
+
+# %%
+ex.quiz("saliency")
+
+# %% [markdown]
+# ## Take-away
+#
+# 1. Grad-CAM is an average gradient times an activation; HiResCAM multiplies first and is exact for a linear rest; behind global average pooling both are CAM.
+# 2. The question comes first: *why this class and not that one* has an answer key, *why this class* often has none.
+# 3. Layer, baseline, sign and scale are part of the answer. Write them beside the map.
+# 4. Test the map: completeness, randomised weights, a control network, a control explanation.
+# 5. A map raises a suspicion. Redraw, replace, occlude: the intervention decides.
+
+# %% [markdown]
+# ## Further reading
+#
+# - Simonyan, Vedaldi & Zisserman (2014), *Deep inside convolutional networks*, arXiv 1312.6034. The pixel gradient.
+# - Zhou et al. (2016), *Learning deep features for discriminative localization*, arXiv 1512.04150. CAM.
+# - Selvaraju et al. (2017), *Grad-CAM*, arXiv 1610.02391. Draelos & Carin (2020), *HiResCAM*, arXiv 2011.08891. Jiang et al. (2021), *LayerCAM*, IEEE TIP 30.
+# - Smilkov et al. (2017), *SmoothGrad*, arXiv 1706.03825. Sundararajan, Taly & Yan (2017), *Axiomatic attribution*, arXiv 1703.01365. Sturmfels, Lundberg & Lee (2020), *Visualizing the impact of feature attribution baselines*, Distill.
+# - Adebayo et al. (2018), *Sanity checks for saliency maps*, arXiv 1810.03292. Kindermans et al. (2017), *The (un)reliability of saliency methods*, arXiv 1711.00867.
+# - Hesse, Schaub-Meyer & Roth (2023), *FunnyBirds*, arXiv 2308.06248. Ribeiro, Singh & Guestrin (2016), arXiv 1602.04938, for the husky in the snow.
