@@ -296,7 +296,7 @@ def test_truth_can_not_be_changed(world):
     [
         ({}, "nothing stands in the corner"),
         ({"shortcut": "snow", "shortcut_strength": 0.9}, "stand in snow with probability 0.9"),
-        ({"marker": True}, "carry a marker in the corner with probability 0.98"),
+        ({"marker": True}, "carry a marker in the corner with probability 0.99"),
         ({"ambiguous": True}, "(1 - 0.14/2)^2 = 0.865"),
     ],
 )

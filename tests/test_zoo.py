@@ -416,7 +416,7 @@ def test_training_from_nothing_gives_a_network_as_good_as_the_shipped_one(tmp_pa
 
 @pytest.mark.full
 def test_a_good_network_comes_close_to_the_bayes_accuracy_of_ambiguous_birds(tmp_path, monkeypatch):
-    recipe = dataclasses.replace(train.RECIPES["birds-cnn"], data=lambda: worlds.birds(ambiguous=True).train, epochs=12)
+    recipe = dataclasses.replace(train.RECIPES["birds-cnn"], data=lambda: worlds.birds(ambiguous=True).train)
     monkeypatch.setitem(train.RECIPES, "birds-cnn", recipe)
     world = worlds.birds(ambiguous=True)
     accuracy = cards.accuracy(train.train("birds-cnn", checkpoints=tmp_path), *world.test)

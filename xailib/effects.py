@@ -169,7 +169,7 @@ def ale(
     predict : function, (n, p) -> (n,)
     X : array or DataFrame, shape (n, p)
     features : name or column number (numeric or categorical), or a pair of numeric ones
-    bins : int or array, or a pair of them: number of intervals, or their edges, which must cover the data
+    bins : int or array, or a pair of them: number of intervals, or their edges, which must cover the data; not used for levels
     spacing : {"quantile", "uniform"}, how an int ``bins`` is laid out; see :func:`grid_points`
     discrete : bool, treat a numeric feature (a count) as ordered levels instead of cutting it into intervals
     n_resamples : int, 0 for no band; else the number of resamples of the rows' differences (no new predictions)

@@ -517,8 +517,7 @@ def _permuted_predictions(
     """For each group the predictions on its R shuffled copies, shape (R, n) or (R, n, k)."""
     per_block = max(1, batch_rows // orders.size)
     blocks = [shuffles[b : b + per_block] for b in range(0, len(shuffles), per_block)]
-    # delay: short runs stay silent
-    for block in tqdm(blocks, desc="permutation importance", delay=3, leave=False):
+    for block in tqdm(blocks, desc="permutation importance", delay=10, leave=False):
         yield from _predict_block(predict, X, untouched, block, orders, batch_rows)
 
 
@@ -585,6 +584,8 @@ class _Meter:
             raise ValueError(f"metric {metric.name!r} must return one number, or one per row, not shape {self.row_losses.shape}.")
         if not np.isfinite(self.row_losses).all():
             raise ValueError(f"metric {metric.name!r} returned missing or infinite values: check it on these predictions.")
+        if not np.isfinite(self.row_losses).all():
+            raise ValueError(f"metric {metric.name!r} returned missing or infinite values on the untouched predictions.")
         self.baseline = float(self.row_losses.mean())
         if form == "ratio" and self.baseline <= 0:
             raise ValueError(f"form='ratio' divides by the untouched model's {metric.name}, which is {self.baseline:g}.")

@@ -87,7 +87,14 @@ print(f"before {before:.4f}, after {after:.4f}, difference {after - before:.4f},
 # %% [markdown]
 # The rule does not read colours, so nothing changes: difference 0, ratio 1. Those are the two "no reliance" marks, and every table must say which form it uses.
 #
-# A larger model with error 0.10, shuffled column by column, gives errors 0.34, 0.19, 0.12 and 0.10. Fill in the two right-hand columns in your head, then run the cell.
+# A larger model has an error of 0.10. Shuffled column by column it gives the errors below. Fill in the question marks in your head, then run the cell.
+#
+# | shuffled | error after | difference | ratio |
+# |---|---|---|---|
+# | prior_defaults | 0.34 | ? | ? |
+# | income | 0.19 | ? | ? |
+# | age | 0.12 | ? | ? |
+# | favourite_colour | 0.10 | ? | ? |
 
 # %%
 table = pd.DataFrame({"error after": [0.34, 0.19, 0.12, 0.10]}, ["prior_defaults", "income", "age", "favourite_colour"])
@@ -197,7 +204,7 @@ caption = "Importance of 14 features, with 95 % intervals, under three metrics: 
 plots.show(fig, caption + "log loss and AUC see region (square), accuracy does not.")
 
 # %% [markdown]
-# Dots are importances, bars 95 % intervals, the black line is "no reliance". The leading three agree everywhere. Now look at the square, `region`: log loss and AUC see the reliance clearly, accuracy reports nothing. Accuracy changes only when a decision crosses the threshold more often in one direction than the other, and shuffling region moves applicants both ways, as the next cell shows. A bank that reports accuracy would write "region: not used". The picture does not say that this is dishonest; it says that the metric is part of the question.
+# Dots are importances, bars 95 % intervals, the black line is "no reliance". The leading three agree everywhere. Now look at the square, `region`: log loss and AUC see the reliance clearly, accuracy reports nothing. Accuracy falls only if more decisions turn wrong than turn right, and shuffling region turns as many either way, as the next cell shows. A bank that reports accuracy would write "region: not used". The picture does not say that this is dishonest; it says that the metric is part of the question.
 
 # %%
 region = permutation_importances(forest, X, y, metrics=["log_loss", "accuracy"], features=["region"])
@@ -265,7 +272,7 @@ playground
 playground.filmstrip()
 
 # %% [markdown]
-# Every panel has the same features from top to bottom. Read the dark bars: at correlation 0 all credit sits on `height_cm`; at 1 it is split, although the world still reads only one of the two, and `height_in` "becomes important" without having any effect. The third panel groups them: the reliance never went away. On training rows (last panel) the hatched noise gains weight. What the strip does not say: which of the two the world uses. At correlation 1 no method that only asks the model can know.
+# All panels have the same features from top to bottom; in C the two heights are one. Read the dark bars: at correlation 0 all credit sits on `height_cm`; at 1 it is split, although the world still reads only one of the two, and `height_in` "becomes important" without having any effect. C groups them: the reliance never went away. On training rows (E) the hatched noise gains weight. What the strip does not say: which of the two the world uses. At correlation 1 no method that only asks the model can know.
 
 # %%
 print(playground.user_sets(correlation=1.0, grouped=True))
@@ -305,7 +312,7 @@ mean, low, high = mean_interval(graded["forest"] - graded["impurity"])
 print(f"permutation (held-out) minus impurity, paired over worlds: {mean:.4f}, 95 % interval {low:.4f} to {high:.4f}")
 
 # %% [markdown]
-# With the oracle the method is perfect in all eight worlds. With a forest trained on 2,000 rows the score falls, because such a *forest* hardly learns the weakest effects: model error, not explanation error. Impurity is not far from a coin (0.5), since a column with many values offers many places to split.
+# With the oracle the method is perfect in all eight worlds. With a forest trained on 2,000 rows the score falls, because such a *forest* hardly learns the weakest effects: model error, not explanation error. Training rows rank no better: memory lends weight to noise. Impurity is not far from a coin (0.5), since a column with many values offers many places to split.
 #
 # **Second score: the values.** How far is our estimate from the same model's importance on 10,000 fresh applicants (explanation error), and how far is that from the planted rule's (model error)?
 
@@ -319,6 +326,7 @@ def on_fresh_rows(f):
 
 errors = pd.DataFrame({"estimate": held_out.values, "forest": on_fresh_rows(forest),
                        "oracle": on_fresh_rows(loans.truth.predict)}, X.columns)  # fmt: skip
+print(errors.round(4).to_string())
 print(f"oracle: explanation error {np.abs(oracle.values - errors['oracle']).mean():.4f}")
 print(f"forest: explanation error {np.abs(errors['estimate'] - errors['forest']).mean():.4f}")
 print(f"forest: model error       {np.abs(errors['forest'] - errors['oracle']).mean():.4f}")
@@ -342,7 +350,7 @@ caption = "Estimated importances lie near the forest's values on fresh rows; "
 plots.show(fig, caption + "the planted rule's values are mostly larger.")
 
 # %% [markdown]
-# Dots with bars are what you would report; crosses are what the same forest shows on 10,000 other applicants; diamonds are the planted rule. Read horizontally: most crosses lie inside the bars (and have an error of their own), so the method did its work. The diamonds lie to the right for most columns: the forest relies on everything less than the world does, as a cautious learner must. What the figure does not say: that the world's values are what a better explanation would have shown. An explanation of this forest should show the crosses.
+# Dots with bars are what you would report; crosses are what the same forest shows on 10,000 other applicants; diamonds are the planted rule. Read horizontally: most crosses lie inside the bars (and have an error of their own), so the method did its work. The diamonds lie to the right for most columns: the forest relies on them less than the world does, as a cautious learner must. What the figure does not say: that the world's values are what a better explanation would have shown. An explanation of this forest should show the crosses.
 #
 # **Third score: the twins.** Shared credit, mended by grouping?
 
@@ -481,12 +489,13 @@ plots.show(fig, caption + "the shape of the outline follows, the other groups ar
 #
 # ### Bring your own
 #
-# Put your model (a function; `predictor` makes one), table, outcomes and groups into the first two lines. For a regression choose `metric="squared_error"`. Larger tables to try, when you are online: `worlds.real.adult()` and `worlds.real.california_housing()`.
+# Put your model (a function; `predictor` makes one), table, outcomes and groups into the first three lines. For a regression choose `metric="squared_error"`. Larger tables to try, when you are online: `worlds.real.adult()` and `worlds.real.california_housing()`.
 
 # %%
 my_model, my_table, my_outcomes = diagnose, Z, benign
 my_groups = {"size": ["worst_radius", "worst_perimeter", "worst_area"]}
-result = permutation_importance(my_model, my_table, my_outcomes, metric="accuracy", groups=my_groups, features=["worst_texture"])
+settings = {"metric": "accuracy", "groups": my_groups, "features": ["worst_texture"]}
+result = permutation_importance(my_model, my_table, my_outcomes, **settings)
 print(result.to_frame().round(3).to_string())
 
 # %% [markdown]
@@ -540,7 +549,8 @@ ex.card("permutation.refit")
 my_guess = ...  # a number, before you measure
 my_measurement = ...  # log_loss(y, ...) - log_loss(y, ...)
 my_measurement = ex.check("permutation.refit", my_measurement, prediction=my_guess)
-print(f"retraining costs {my_measurement:.4f}, shuffling cost {held_out.to_frame().loc['annual_income_keur', 'importance']:.4f}")
+by_shuffling = held_out.values[held_out.names.index("annual_income_keur")]
+print(f"retraining costs {my_measurement:.4f}, shuffling cost {by_shuffling:.4f}")
 
 # %%
 ex.card("permutation.strata")

@@ -235,40 +235,36 @@ def _check_centre(answer: Function, rng: np.random.Generator) -> None:
         raise Mistake("The size of the shift is off: weighted average of the interval middles, weights = rows per interval.")
 
 
-# the flat line ----------------------------------------------------------------------------------------------------------
+# impossible rows --------------------------------------------------------------------------------------------------------
 
 
-def crossing() -> float:
-    """Average size of the change of the predicted price, house by house, from 0.5 to 4.5 km from the railway, in keur."""
-    from xailib import effects, predictor, worlds, zoo
+def impossible() -> float:
+    """Share of the rows asked by the partial dependence of HDL in which LDL and HDL exceed the total cholesterol."""
+    import pandas as pd
 
-    X, _ = worlds.houses().test
-    predict = predictor(zoo.load("houses-boosting"))
-    curves = effects.ice(predict, X, "distance_to_railway_km", grid=[0.5, 4.5]).curves
-    assert curves is not None
-    return float(np.abs(curves[:, 1] - curves[:, 0]).mean())
+    from xailib import effects
+    from xailib.worlds import real
+
+    X = real.diabetes().X
+    rows = pd.concat([X.assign(hdl=z) for z in effects.grid_points(X["hdl"], 20)])
+    return float(rows.eval("ldl + hdl > total_cholesterol").mean())
 
 
-def _check_crossing(answer: float, rng: np.random.Generator) -> None:
-    truth = crossing()
-    if abs(answer - truth) <= 0.02 * truth:
+def _check_impossible(answer: float, rng: np.random.Generator) -> None:
+    truth = impossible()
+    if abs(answer - truth) <= 0.002:
         return
-    if abs(answer) < 0.2 * truth:
-        raise Mistake(
-            "That is the change of the *average*: gains next to freight cancel losses next to the metro. Take the size of the "
-            "change house by house, then average."
-        )
-    if abs(answer - truth / 4) < 0.06 * truth:
-        raise Mistake("That is the change per kilometre: the walk from 0.5 to 4.5 km is four of them.")
-    if min(abs(answer - 48), abs(answer - 12)) < 0.005:
-        raise Mistake("That is what the planted rule says, 12 keur for each of four kilometres; the trained model is asked.")
-    if abs(answer + truth) < 0.06 * truth:
-        raise Mistake("The size of a change is never negative: take absolute values before averaging.")
-    if abs(answer - 2 * truth) < 0.1 * truth:
-        raise Mistake("That is the gap between gaining and losing houses; the size of one house's change is half of it.")
-    raise Mistake(
-        "Not the number of the experiment: absolute difference of each ICE curve between 4.5 and 0.5 km, then the mean."
-    )
+    named = {
+        "A low correlation does not make every combination possible: HDL is a part of a sum, and the sum has a limit.": (-0.005, 0.005),
+        "That is the share for LDL; the grid runs over HDL this time.": (0.310, 0.320),
+        "These are the rows that ALE asks about, two for each patient; partial dependence asks one for each grid value.": (0.007, 0.013),
+        "That is a number of rows; divide by all rows asked.": (1, np.inf),
+        "That is the largest grid value alone; the curve asks about all of them.": (0.92, 0.94),
+    }  # fmt: skip
+    for message, (low, high) in named.items():
+        if low <= answer <= high:
+            raise Mistake(message)
+    raise Mistake("Not the number of the experiment: every patient at every value of grid_points(X['hdl'], 20), then the mean.")
 
 
 # the error of an accumulated curve --------------------------------------------------------------------------------------
@@ -448,28 +444,28 @@ EXERCISES = [
         right=[_centre_by_loop, _centre_by_product],
     ),
     Exercise(
-        name="crossing",
-        title="Predict what the flat line hides",
+        name="impossible",
+        title="Count the patients who cannot exist",
         level="core",
         difficulty=2,
         minutes=8,
-        passes="you average the size of the change house by house, for the trained model",
-        task="On average, moving away from the railway changes nothing. How much does the predicted price of a *single* house "
-        "change, up or down, when it moves from 0.5 to 4.5 km? First write your guess in keur into `my_guess`. Then measure: take "
-        "the ICE curves of `distance_to_railway_km` at 0.5 and 4.5 km for the houses of `world.test` and the model `predict`, and "
-        "average the absolute changes into `my_measured`.",
+        passes="you count all rows that the partial dependence of HDL asks about",
+        task="For LDL nearly a third of the rows that partial dependence asks about break chemistry. HDL is a smaller part of the "
+        "total, and its correlation with total cholesterol is only 0.05. First write the share you expect into `my_guess`. Then "
+        "measure: every patient at every value of `effects.grid_points(patients.X['hdl'], 20)`; the share of rows with "
+        "`ldl + hdl > total_cholesterol` goes into `my_measured`.",
         hints=(
-            "The planted rule adds or takes 12 keur per kilometre, depending on what runs on the rails.",
-            "`effects.ice(predict, X_test, ..., grid=[0.5, 4.5]).curves` has two columns.",
+            "Is a correlation of zero enough for every combination to be possible? Think of two parts and their whole.",
+            "The chapter did it for LDL: `pd.concat`, `assign`, `eval`, `mean`.",
         ),
-        reference=crossing,
-        check=_check_crossing,
+        reference=impossible,
+        check=_check_impossible,
         wrong=[
-            WrongAnswer(0.0, "reads the flat average as no effect", "change of the *average*"),
-            WrongAnswer(9.0, "per kilometre", "per kilometre"),
-            WrongAnswer(48.0, "reports the rule instead of the model", "the planted rule"),
-            WrongAnswer(-35.5, "loses the absolute value", "never negative"),
-            WrongAnswer(71.0, "gap between the two groups", "half of it"),
+            WrongAnswer(0.0, "no correlation, no impossible rows", "low correlation"),
+            WrongAnswer(0.3149, "varies LDL", "the share for LDL"),
+            WrongAnswer(0.0102, "rows of ALE", "rows that ALE asks about"),
+            WrongAnswer(1118.0, "counts instead of a share", "number of rows"),
+            WrongAnswer(0.9299, "largest grid value only", "largest grid value alone"),
         ],
     ),
     Exercise(
@@ -554,7 +550,7 @@ EXERCISES = [
         minutes=10,
         passes="you accept what the curves of the diabetes models show and reject what they cannot",
         task="A colleague looked at the LDL curves of 'On real data' and wrote a memo. Which of these sentences hold? Give their "
-        'letters, for example `"ad"`. Then write two sentences of your own on what the clinic should be told about LDL.',
+        'letters, for example `"be"`. Then write two sentences of your own on what the clinic should be told about LDL.',
         hints=(
             "Ask of each sentence: is it about the model, the data, or the patients?",
             "A band is about the rows that were drawn. Was anything else drawn again?",
@@ -599,12 +595,12 @@ EXERCISES = [
 
 WARMUP = [
     Question(
-        "Chapter 2 shuffled `square_metres` to measure its importance. What went wrong when it was correlated with `bedrooms`?",
-        "The model was scored on houses that cannot exist.",
+        "You shuffle `square_metres` to measure its importance. It is correlated with `bedrooms`. What goes wrong?",
+        "The model is scored on houses that cannot exist.",
         "Shuffling breaks the tie between the two columns. Keep that in mind: partial dependence breaks it too, on purpose.",
         {
-            "The model had to be refitted.": "Nothing is refitted: permutation importance asks the same model on other rows.",
-            "The loss could no longer be computed.": "It can, and that is the danger: a number comes out as if nothing had happened.",
+            "The model has to be refitted.": "Nothing is refitted: permutation importance asks the same model on other rows.",
+            "The loss can no longer be computed.": "It can, and that is the danger: a number comes out as if nothing had happened.",
         },
     ),
     Question(
@@ -648,12 +644,12 @@ QUIZ = [
         },
     ),
     Question(
-        "For $f = x_1 x_2$ with correlated inputs the partial dependence of $x_1$ is flat and its ALE is a parabola. Who is right?",
+        "The model is a product of two correlated inputs. The partial dependence of the first is flat, its ALE a parabola. Who is right?",
         "Both, each for its own question.",
         "One averages over all partners of a value, the other over the partners it really has.",
         {
-            "Partial dependence: a product has no main effect.": "Rows with a large $x_1$ do have a large $x_2$, and ALE reports the "
-            "slope they see.",
+            "Partial dependence: a product has no main effect.": "Rows with a large first input do have a large second one, and ALE "
+            "reports the slope they see.",
             "ALE: partial dependence fails under correlation.": "It does what it promises: pair every value with every row.",
         },
     ),

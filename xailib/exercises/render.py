@@ -27,7 +27,7 @@ def card_html(exercise: Exercise) -> str:
         [
             f"<div style='{_BOX}'><b>{escape(exercise.title)}</b><br><small>{escape(_facts(exercise))}</small>",
             paragraphs(exercise.task),
-            f"<ol type='a'>{claims}</ol>" if claims else "",
+            f"<ol style='list-style-type:lower-alpha'>{claims}</ol>" if claims else "",
             *(f"<details><summary>{name}</summary>{body}</details>" for name, body in folded),
             "</div>",
         ]

@@ -284,40 +284,56 @@ def _first_channel_drops(score: Callable[..., Any], image: np.ndarray, size: int
 
 
 @cache
-def _mass_in_snow(name: str, *, contrast: bool = False) -> np.ndarray:
-    """Background mass of Grad-CAM at relu4 for each held-out winter bird in snow."""
-    from xailib import evaluation, saliency, worlds, zoo
+def _winter_birds_in_snow() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures, species, siblings and background masks, as in the chapter."""
+    from xailib import worlds
 
     world = worlds.birds(600, shortcut="snow", random_state=1)
     truth, held_out = world.truth, np.arange(world.n_train, len(world.X))
     chosen = held_out[truth.leaked[world.y[held_out]] & (truth.landscapes[held_out] == "snow")]
-    species = world.y[chosen]
-    rival = np.array([truth.sibling(int(s), truth.pivots(int(s))[1]) for s in species]) if contrast else None
-    maps = saliency.gradcam(zoo.load(name), world.X[chosen], "features.relu4", species, against=rival)
-    return evaluation.relevance_mass(maps, truth.mask("background", chosen))
+    rival = np.array([truth.sibling(int(s), truth.pivots(int(s))[1]) for s in world.y[chosen]])
+    return world.X[chosen], world.y[chosen], rival, truth.mask("background", chosen)
 
 
 def extra_background_mass() -> float:
     """Mean background mass of the snow network's Grad-CAM maps, minus that of the clean network's, on the same pictures."""
-    return float(np.mean(_mass_in_snow("birds-cnn-snow") - _mass_in_snow("birds-cnn")))
+    from xailib import evaluation, saliency, zoo
+
+    winter_X, winter, _, behind = _winter_birds_in_snow()  # in the notebook you have these already
+    mass = {}
+    for name in ("birds-cnn", "birds-cnn-snow"):
+        maps = saliency.gradcam(zoo.load(name), winter_X, "features.relu4", winter)
+        mass[name] = evaluation.relevance_mass(maps, behind)
+    return float(np.mean(mass["birds-cnn-snow"] - mass["birds-cnn"]))
+
+
+@cache
+def _level(name: str, *, contrast: bool = False) -> float:
+    """Mean background mass of one network, for the own species alone or against its sibling."""
+    from xailib import evaluation, saliency, zoo
+
+    winter_X, winter, rival, behind = _winter_birds_in_snow()
+    maps = saliency.gradcam(zoo.load(name), winter_X, "features.relu4", winter, against=rival if contrast else None)
+    return float(evaluation.relevance_mass(maps, behind).mean())
 
 
 def _check_extra_mass(answer: float, rng: np.random.Generator) -> None:
-    snow, clean, truth = _mass_in_snow("birds-cnn-snow").mean(), _mass_in_snow("birds-cnn").mean(), extra_background_mass()
-    contrast = (_mass_in_snow("birds-cnn-snow", contrast=True) - _mass_in_snow("birds-cnn", contrast=True)).mean()
-    near = 0.005
-    if abs(answer - truth) <= near:
+    snow, clean, truth = _level("birds-cnn-snow"), _level("birds-cnn"), extra_background_mass()
+    contrast = _level("birds-cnn-snow", contrast=True) - _level("birds-cnn", contrast=True)
+    if abs(answer - truth) <= 0.005:
         return
+    if answer < 0:
+        raise Mistake("The sign is turned round: snow network minus clean network.")
+    if answer > 1:
+        raise Mistake("That is in percent: give the share, between 0 and 1.")
     named = [
-        (-truth, "The sign is turned round: snow network minus clean network."),
-        (100 * truth, "That is in percent: give the share, between 0 and 1."),
         (snow, "That is the level of the snow network; its *excess* over the clean network is asked for."),
         (clean, "That is the level of the clean network: not zero, which is why the difference is asked for."),
         (contrast, "That is the answer to own species against sibling; here each map explains the own species alone."),
         (0.0, "Zero would mean that the two networks look at the background alike. Measure it."),
     ]
     for value, message in named:
-        if abs(answer - value) <= near * max(1.0, abs(value)):
+        if abs(answer - value) <= 0.02:
             raise Mistake(message)
     raise Mistake(
         "Use relevance_mass on the background masks of the winter birds in snow, once per network, and subtract the means."
@@ -337,7 +353,7 @@ EXERCISES = [
         minutes=4,
         passes="your number is the slope",
         task=(
-            "Let `y = 3 * relu(2 * a - 1) + a**2`. What does `torch.autograd.grad(y, a)` return at `a = 2`? Work it out on paper "
+            "Let `y = 3 relu(2a - 1) + a²`. What does `torch.autograd.grad(y, a)` return at `a = 2`? Work it out on paper "
             "first, then check yourself."
         ),
         hints=(
@@ -480,11 +496,11 @@ EXERCISES = [
         reference=extra_background_mass,
         check=_check_extra_mass,
         wrong=[
-            WrongAnswer(-0.072, "difference taken the other way round", "sign is turned round"),
-            WrongAnswer(7.2, "percent", "That is in percent"),
-            WrongAnswer(0.476, "level instead of difference", "level of the snow network"),
-            WrongAnswer(0.404, "level of the control", "level of the clean network"),
-            WrongAnswer(0.212, "another question", "own species against sibling"),
+            WrongAnswer(-0.09, "difference taken the other way round", "sign is turned round"),
+            WrongAnswer(9.0, "percent", "That is in percent"),
+            WrongAnswer(0.45, "level instead of difference", "level of the snow network"),
+            WrongAnswer(0.36, "level of the control", "level of the clean network"),
+            WrongAnswer(0.19, "another question", "own species against sibling"),
             WrongAnswer(0.0, "expects equality", "Zero would mean"),
             WrongAnswer(0.9, "expects the map to be as clear as the experiment", "Use relevance_mass"),
         ],
@@ -542,12 +558,12 @@ EXERCISES = [
         ),
         claims={
             "a": Claim(
-                "The clean network's Grad-CAM maps put two fifths of their mass on the background, so it uses the background.",
+                "The clean network's Grad-CAM maps put more than a third of their mass on the background, so it uses the background.",
                 False,
                 "redrawing the background leaves the clean network's scores as they are: the mass is blur of a coarse layer.",
             ),
             "b": Claim(
-                "Asked for the own species against its sibling, the maps of both networks differ far more than for the own species alone.",
+                "Asked for the own species against its sibling, the maps of both networks differ clearly more than for the own species alone.",
                 True,
                 "the excess of background mass grows, and so does the share of single pictures that are caught.",
             ),

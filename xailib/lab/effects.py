@@ -62,7 +62,7 @@ def support_lab() -> Playground:
         title="Who asks about impossible houses?",
         predict=Prediction(question, ["PDP", "ALE", "both", "neither"]),
         verdict=_verdict,
-        size=(6.7, 3.7),
+        size=(6.4, 3.6),
     )
 
 

@@ -38,10 +38,10 @@ def occluder_lab() -> Playground:
         "explain": choice("explain the score of", _QUESTIONS),
         "method": choice("method", list(_METHODS)),
         "layer": choice("layer (CAMs only)", _LAYERS, "relu4"),
-        "threshold": slider("threshold, % of the maximum", 5, 95, 50, 5),
-        "left": slider("square: left edge, px", 0, 56, 4, 4),
-        "top": slider("square: top edge, px", 0, 56, 4, 4),
-        "size": slider("square: size, px", 4, 32, 12, 4),
+        "threshold": slider("threshold, %", 5, 95, 50, 5),
+        "left": slider("square left, px", 0, 56, 4, 4),
+        "top": slider("square top, px", 0, 56, 4, 4),
+        "size": slider("square size, px", 4, 32, 12, 4),
     }
     strip = [
         {"method": "Grad-CAM", "layer": "relu4"},

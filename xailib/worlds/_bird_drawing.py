@@ -366,16 +366,19 @@ def _scenery(scene: Any, rng: np.random.Generator) -> list[Stroke]:
 def _cover(scene: Any) -> list[Stroke]:
     """Leaves over the covered parts, and the marker in the corner."""
     place = _placement(scene)
-    strokes = []
-    for p in np.flatnonzero(scene["covered"]):
-        strokes.append(Stroke(place(_leaf(PARTS[p])), (58, 110, 62), LEAF, outlined=True))
-    if scene["marker"]:
-        strokes += [Stroke(_box(3, 3, 9, 9), RGB["white"], MARKER, outlined=True), Stroke(_box(5, 5, 2, 5), OUTLINE, MARKER)]
-    return strokes
+    covered = np.flatnonzero(scene["covered"])
+    leaves = [Stroke(place(_leaf(PARTS[p])), (58, 110, 62), LEAF, outlined=True) for p in covered]
+    return [*leaves, *_MARKER] if scene["marker"] else leaves
 
 
 def _box(x: float, y: float, width: float, height: float) -> np.ndarray:
     return np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], dtype=float)
+
+
+_MARKER = (
+    Stroke(_box(3, 3, 9, 9), RGB["white"], MARKER, outlined=True),
+    Stroke(_box(5, 5, 2, 5), OUTLINE, MARKER),
+)
 
 
 @cache

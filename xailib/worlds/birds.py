@@ -24,7 +24,7 @@ from xailib.worlds._world import World
 
 MISSING_RATE = 0.10  # share of training birds that lack a given part
 HIDDEN_RATE = 0.14  # the same in the ambiguous world, in all pictures, half of them under a leaf
-SHORTCUT_STRENGTH = 0.98  # how often a leak tells the truth
+SHORTCUT_STRENGTH = 0.99  # how often a leak tells the truth
 SNOW = BACKGROUNDS.index("snow")
 _SECOND_PIVOT = np.arange(len(SPECIES)) % 2 == 1
 

@@ -252,10 +252,11 @@ The same birds, all in one landscape:
 
 
 def _part_test_section(measured: dict[str, Any]) -> str:
-    verdict = "passes: masks of parts may serve as truth" if passes_part_test(measured) else "fails: masks are no truth"
+    passed = passes_part_test(measured)
+    verdict = "passes: masks of parts may serve as truth for it" if passed else "fails: masks are no truth for it"
     without = [[part, f"{found['pivot']:.3f}", f"{found['other']:.3f}"] for part, found in measured["without_part"].items()]
     parts = list(measured["contrast"])
-    return f"""**Part-intervention test** (single deletion, on pictures drawn again). This network {verdict} for it. Accuracy
+    return f"""**Part-intervention test** (single deletion, on pictures drawn again). This network {verdict}. Accuracy
 without a part, for species whose pivot it is (the remaining parts allow one half) and for all others (they allow 1):
 
 {_table(["drawn without", "pivot", "other"], without)}
