@@ -269,7 +269,7 @@ plots.show(
 # %% [markdown]
 # ## Lab
 #
-# Cover what the map calls important, and see whether the network agrees. Choose bird, question, method and layer; move the square; read the score with and without it. The dashed line is the threshold (a share of the map's maximum), gold the part that tells the bird from its sibling.
+# Cover what the map calls important, and see whether the network agrees. Choose bird, question, method and layer; move the square; read the score with and without it. The dashed line is the threshold, gold the part that tells the bird from its sibling.
 
 # %%
 playground = lab.saliency.occluder_lab()
