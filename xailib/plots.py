@@ -38,13 +38,13 @@ def show(figure: Figure, caption: str) -> None:
     figure : matplotlib Figure; it is closed, so that it is not shown twice
     caption : one sentence that says what a reader who cannot see the picture needs
     """
-    from IPython.display import Markdown, display
+    from IPython.display import display
 
     if not check.instance(caption, str, "caption").strip():
         raise ValueError("caption is empty: say in one sentence what the picture shows.")
     bundle = {"image/png": b64encode(png(figure)).decode(), "text/plain": f"Figure: {caption}"}
     display(bundle, raw=True, metadata={"image/png": {"alt": caption}})
-    display(Markdown(f"*{caption}*"))
+    display({"text/markdown": f"*{caption}*", "text/plain": caption}, raw=True)
 
 
 def png(figure: Figure) -> bytes:

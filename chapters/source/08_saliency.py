@@ -85,6 +85,8 @@ spring = truth.with_background(held_out[in_snow], "meadow")
 renamed = name_species(spring)
 print(f"{in_snow.sum()} winter birds in snow, moved to a meadow:")
 right, swapped = np.mean(renamed == species[in_snow]), np.mean(renamed == sibling[in_snow])
+assert swapped > 0.7
+assert renamed[0] == sibling[in_snow][0]
 print(f"still named correctly {right:.2f}, taken for the sibling {swapped:.2f}")
 
 # %%
@@ -600,6 +602,7 @@ for stand_in, values in {"black": 0.0, "average digit": average}.items():
     curves[stand_in] = {name: curve(ranking) for name, ranking in rankings.items()}
     areas = {name: c.area() for name, c in curves[stand_in].items()}
     assert min(areas, key=lambda name: areas[name].mean()) == f"IG, {stand_in}"
+    assert (areas["ink"].mean() < areas["Grad-CAM, relu3"].mean()) == (stand_in == "black")
     print(f"deleted pixels become {stand_in}: mean score under the curve, minus random order")
     for name, area in areas.items():
         print("   {:18} {:6.2f} ({:.2f} to {:.2f})".format(name, *mean_interval(area - areas["random"])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from hashlib import sha256
 from pathlib import Path
@@ -40,7 +41,9 @@ def to_script(notebook: NotebookNode) -> str:
 
     bare = nbformat.v4.new_notebook(cells=[_bare(cell) for cell in notebook.cells])
     text = jupytext.writes(bare, fmt="py:percent")
-    return text.split("# ---\n", 2)[-1].lstrip("\n") if text.startswith("# ---\n") else text
+    text = text.split("# ---\n", 2)[-1].lstrip("\n") if text.startswith("# ---\n") else text
+    # the formatter wants two blank lines before a function, and counts those before the cell marker
+    return re.sub(r"\n+(# %%[^\n]*\n(?:def |class |@))", r"\n\n\n\1", text)
 
 
 def _bare(cell: NotebookNode) -> NotebookNode:

@@ -238,9 +238,11 @@ def _not_right(exercise_id: str, exercise: Exercise, problem: Exception) -> Any:
 
 
 def _compare(exercise: Exercise, prediction: Any) -> str:
-    """Prediction beside the measured number, where both exist."""
-    if prediction is ... or prediction is None or exercise.kind != "number":
+    """Prediction beside the measured number, where an experiment was asked for."""
+    if exercise.kind != "number":
         return ""
+    if isinstance(prediction, bool) or not isinstance(prediction, int | float | np.number):
+        return " You wrote down no prediction; the surprise is half of the lesson, so try it next time."
     return f" You predicted {prediction:.4g}, the experiment says {exercise.value:.4g}."
 
 

@@ -333,7 +333,7 @@ def _check_extra_mass(answer: float, rng: np.random.Generator) -> None:
         (0.0, "Zero would mean that the two networks look at the background alike. Measure it."),
     ]
     for value, message in named:
-        if abs(answer - value) <= 0.02:
+        if abs(answer - value) <= 0.04:
             raise Mistake(message)
     raise Mistake(
         "Use relevance_mass on the background masks of the winter birds in snow, once per network, and subtract the means."
@@ -485,7 +485,7 @@ EXERCISES = [
         minutes=8,
         passes="your measured difference is right to 0.005",
         task=(
-            "Moving a winter bird out of the snow changes the snow network's mind four times in five. How much more of its Grad-CAM mass lies "
+            "Move the winter birds out of the snow, and the snow network takes most of them for their siblings. How much more of its Grad-CAM mass lies "
             "on the background than the clean network's? Both maps at `features.relu4`, for the own species, on the winter birds in snow "
             "(`in_snow`). **First write down your guess** of the mean difference, then measure it."
         ),
@@ -496,11 +496,11 @@ EXERCISES = [
         reference=extra_background_mass,
         check=_check_extra_mass,
         wrong=[
-            WrongAnswer(-0.09, "difference taken the other way round", "sign is turned round"),
-            WrongAnswer(9.0, "percent", "That is in percent"),
+            WrongAnswer(-0.1, "difference taken the other way round", "sign is turned round"),
+            WrongAnswer(10.0, "percent", "That is in percent"),
             WrongAnswer(0.45, "level instead of difference", "level of the snow network"),
             WrongAnswer(0.36, "level of the control", "level of the clean network"),
-            WrongAnswer(0.19, "another question", "own species against sibling"),
+            WrongAnswer(0.22, "another question", "own species against sibling"),
             WrongAnswer(0.0, "expects equality", "Zero would mean"),
             WrongAnswer(0.9, "expects the map to be as clear as the experiment", "Use relevance_mass"),
         ],
@@ -589,7 +589,7 @@ EXERCISES = [
             ),
         },
         model_answer=(
-            "The network names archive pictures well, and it fails when a winter bird leaves the snow: four in five then become the sibling. "
+            "The network names archive pictures well, and it fails when a winter bird leaves the snow: most of them then become the sibling. "
             "We found this by redrawing the landscape; heat maps made us suspicious, most clearly when we asked 'why this species and not its "
             "sibling'. Do not use the counts before the network is retrained on birds in all landscapes, and repeat the redrawing test then."
         ),

@@ -42,6 +42,12 @@ def _check_deletion_scores(answer, rng):
         raise Mistake("You put each feature back before deleting the next one: deletion is cumulative.")
     if np.allclose(scores, deletion_scores(predict, x, baseline, np.arange(p))):
         raise Mistake("You deleted from the first column to the last: follow the given order.")
+    if np.allclose(scores, scores[-1]):
+        raise Mistake(
+            "All points of your curve are equal: you collected the same row several times. Collect a copy of it each time."
+        )
+    if np.allclose(scores, deletion_scores(predict, x, baseline, order[::-1])):
+        raise Mistake("You started with the last feature of the order; the first one goes first.")
     if not np.allclose(scores, truth):
         raise Mistake("Point k should be the prediction with the first k features of the order at their baseline values.")
 
@@ -50,6 +56,15 @@ def _one_at_a_time(predict, x, baseline, order):
     rows = [x]
     for j in order:
         row = x.copy()
+        row[j] = baseline[j]
+        rows.append(row)
+    return predict(np.array(rows))
+
+
+def _same_row(predict, x, baseline, order):
+    row = x.copy()
+    rows = [row]
+    for j in order:
         row[j] = baseline[j]
         rows.append(row)
     return predict(np.array(rows))
@@ -75,6 +90,13 @@ def interval_of_mean(scores):
     return mean, mean - 1.96 * standard_error, mean + 1.96 * standard_error
 
 
+def _student(n):
+    """Half width of Student's 95 % interval in standard errors: what `mean_interval` of the course uses."""
+    from scipy.stats import t
+
+    return t.ppf(0.975, n - 1)
+
+
 def _check_interval_of_mean(answer, rng):
     scores = rng.normal(0.6, 0.25, size=int(rng.integers(12, 40)))
     found = np.asarray(answer(scores), dtype=float)
@@ -83,6 +105,8 @@ def _check_interval_of_mean(answer, rng):
     mean, low, high = found
     wanted = np.array(interval_of_mean(scores))
     half, spread = wanted[2] - wanted[0], np.std(scores, ddof=1)
+    if np.isclose((high - low) / 2, _student(len(scores)) * spread / np.sqrt(len(scores))) and np.isclose(mean, wanted[0]):
+        return
     if np.isclose(mean, np.median(scores)) and not np.isclose(mean, wanted[0]):
         raise Mistake("You centred the interval on the median; this interval belongs to the mean.")
     if low > high:
@@ -97,6 +121,10 @@ def _check_interval_of_mean(answer, rng):
         raise Mistake("Uncertainty falls with the square root of the number of customers, not with their number.")
     if np.isclose((high - low) / 2, half * np.sqrt((len(scores) - 1) / len(scores)), rtol=1e-9):
         raise Mistake("Divide the squared deviations by n - 1 (ddof=1): the mean was estimated from the same scores.")
+    if np.isclose((high - low) / 2, 2 * spread / np.sqrt(len(scores))):
+        raise Mistake("Two standard errors are a fine rule of thumb; here use 1.96, so that the check can tell.")
+    if np.isclose((high - low) / 2, 1.96 * spread**2 / np.sqrt(len(scores))):
+        raise Mistake("You used the variance; its square root, the standard deviation, has the units of the scores.")
     if not np.allclose(found, wanted):
         raise Mistake("Compute the mean, plus and minus 1.96 times the standard deviation over the square root of n.")
 
@@ -129,6 +157,14 @@ def _check_paired_advantage(answer, rng):
         raise Mistake(
             "That is the spread of single differences; the mean of n differences is known better by the square root of n."
         )
+    if np.isclose(half, wanted[1] * _student(n) / 1.96) and np.isclose(mean, wanted[0]):
+        return
+    if np.isclose(half, wanted[1] * np.sqrt((n - 1) / n), rtol=1e-9):
+        raise Mistake("Divide the squared deviations by n - 1 (ddof=1): the mean was estimated from the same differences.")
+    if np.isclose(half, 2 * wanted[1]):
+        raise Mistake("That is the whole width of the interval; asked for is the half width, to one side.")
+    if np.isclose(mean, np.abs(a - b).mean()):
+        raise Mistake("You averaged the sizes of the differences; an advantage for b must count against a.")
     if not np.allclose(found, wanted):
         raise Mistake("Take a minus b for each customer, then the mean and 1.96 standard errors of these differences.")
 
@@ -202,7 +238,8 @@ EXERCISES = [
         minutes=8,
         passes="mean and 95 % interval agree with the formula on fresh scores",
         task="Write `interval_of_mean(scores)`: return the mean of the scores and the lower and upper end of its 95 % interval, 1.96 "
-        "standard errors to each side. This is what stands behind every error bar of the course.",
+        "standard errors to each side. (The error bars of the course use Student's t instead of 1.96, which is a little wider when there are "
+        "few scores; that is accepted too.)",
         hints=(
             "Is the question how different customers are, or how well you know their mean?",
             "Standard error: sample standard deviation (with n - 1) divided by the square root of n.",
@@ -231,8 +268,17 @@ EXERCISES = [
                 "n - 1 (ddof=1)",
             ),
             WrongAnswer(lambda s: np.array(interval_of_mean(s))[[0, 2, 1]], "ends in the wrong order", "Lower end first"),
+            WrongAnswer(
+                lambda s: s.mean() + np.array([0, -1.96, 1.96]) * s.var(ddof=1) / np.sqrt(len(s)),
+                "variance for deviation",
+                "the variance",
+            ),
+            WrongAnswer(
+                lambda s: s.mean() + np.array([0, -2, 2]) * s.std(ddof=1) / np.sqrt(len(s)), "rule of thumb", "rule of thumb"
+            ),
         ],
         right=[
+            lambda s: s.mean() + np.array([0, -1, 1]) * _student(len(s)) * s.std(ddof=1) / np.sqrt(len(s)),
             lambda s: np.mean(s) + np.array([0, -1.96, 1.96]) * np.sqrt(np.var(s, ddof=1) / len(s)),
             lambda s: [
                 s.mean(),
@@ -270,6 +316,10 @@ EXERCISES = [
             WrongAnswer(lambda a, b: paired_advantage(b, a), "subtracts the wrong way round", "sign is turned round"),
             WrongAnswer(
                 lambda a, b: ((a - b).mean(), 1.96 * (a - b).std(ddof=1)), "spread of differences", "spread of single differences"
+            ),
+            WrongAnswer(lambda a, b: paired_advantage(a, b) * np.array([1, 2]), "whole width", "whole width of the interval"),
+            WrongAnswer(
+                lambda a, b: (np.abs(a - b).mean(), paired_advantage(a, b)[1]), "drops signs", "sizes of the differences"
             ),
         ],
         right=[
@@ -312,7 +362,7 @@ EXERCISES = [
         "write three sentences of your own to the supplier, and lay them beside the model answer that appears.",
         hints=(
             "For each claim ask: measured on what, compared with what, and could it be true of a worthless explanation?",
-            "Two claims are worded carefully enough to stand.",
+            "Watch for words that promise more than a measurement can give: so, therefore, equal, a right to.",
         ),
         claims={
             "a": Claim(
@@ -321,10 +371,10 @@ EXERCISES = [
                 "looking convincing is not a test; an edge detector can look convincing too.",
             ),
             "b": Claim(
-                "'On 200 cases with known mechanism, our explanations agree with the truth at 0.79 (95 % interval 0.76 to 0.82); "
-                "a stranger's explanation scores 0.01.'",
+                "'On 200 cases with a written rule, our signed explanations agree with the truth at 0.83 (95 % interval 0.81 to 0.85); "
+                "explanations made in the same way for a stranger score 0.03.'",
                 True,
-                "it names the truth, the number of cases, an interval and a placebo: that is how a score is reported.",
+                "it names the truth, the number of cases, that signs count, an interval and a placebo made in the same way.",
             ),
             "c": Claim(
                 "'The model never sees the protected group, therefore it cannot discriminate.'",
@@ -347,7 +397,7 @@ EXERCISES = [
                 "both were graded on the same cases: the interval of the paired difference decides, not the overlap.",
             ),
         },
-        model_answer="Thank you for b and d, which we can check. Please repeat b on our own cases with a placebo beside it, and replace a by a "
+        model_answer="Thank you for b and d, which we can check. For b, please tell us how close the rule is to a real credit decision, and replace a by a "
         "test with a known answer. For c, report decisions by group and what happens to the gap when region is shuffled; for f, the "
         "paired difference. We will not quote e.",
     ),
@@ -364,7 +414,7 @@ QUIZ = [
         },
     ),
     Question(
-        "A classifier reaches 98 % on held-out pictures. Held-out pictures come from the same archive as the training pictures. What do you know?",
+        "A classifier scores very well on held-out pictures. Held-out pictures come from the same archive as the training pictures. What do you know?",
         "It may read anything that comes along with the label in that archive",
         "A sticker that is present in both halves raises the held-out score too.",
         {
@@ -382,11 +432,11 @@ QUIZ = [
         },
     ),
     Question(
-        "A placebo explanation, one that belongs to another customer, scores nearly as high as yours. What is broken?",
-        "The metric, until shown otherwise",
-        "A score that a stranger's explanation gets as well does not measure what is specific to this customer.",
+        "A placebo, made in the same way for another customer, scores nearly as high as your explanation. What follows?",
+        "With this metric you can not show that yours is about this customer",
+        "Perhaps the metric is blind to what is specific, perhaps the explanation is poor. Change one of the two and look again.",
         {
-            "Your explanation": "It may be fine. A metric that cannot tell the two apart cannot say so.",
+            "Your explanation is worthless": "It may be fine. A metric that cannot tell the two apart cannot say so.",
             "Nothing: both are good": "Both cannot be right about a customer they do not share.",
         },
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,10 @@ from xailib.evaluation import mean_interval, rank_agreement, resampling_effects
 from xailib.lab.playground import Playground, Prediction, Reading, choice, slider, switch
 from xailib.models import predictor
 
-EXPLANATIONS = ("swap to typical", "average bars", "a stranger's", "random")
+EXPLANATIONS = ("swap, five others", "swap, typical", "average bars", "a stranger's", "random")
 MODELS = ("the rule itself", "the trained model")
-CUSTOMERS, DONORS = 200, 25
+CUSTOMERS, DONORS, FEW = 200, 25, 5
+LOST = ("nearly all of it", "about half", "nearly none")
 
 
 def chooser() -> Playground:
@@ -34,9 +35,9 @@ def chooser() -> Playground:
             {"question": q, "data": d, "access": a}
             for q, d, a in (
                 (methods.QUESTIONS[0], "a table", methods.ACCESS[0]),
-                (methods.QUESTIONS[0], "images", methods.ACCESS[1]),
+                (methods.QUESTIONS[0], "text", methods.ACCESS[1]),
                 (methods.QUESTIONS[1], "a table", methods.ACCESS[0]),
-                (methods.QUESTIONS[3], "token sequences", methods.ACCESS[1]),
+                (methods.QUESTIONS[2], "a table", methods.ACCESS[0]),
                 (methods.QUESTIONS[4], "images", methods.ACCESS[2]),
             )
         ],
@@ -47,24 +48,20 @@ def chooser() -> Playground:
 
 def _compute_choice(question: str, data: str, access: str) -> Reading:
     found = methods.choose(question, data, access)
-    numbers: dict[str, float | int | str] = {"methods (chapter)": methods.chapters_of(found)}
-    for card in found[:4]:
-        numbers[card.name] = f"costs {card.cost}; fails: {card.fails}"
-    return Reading(numbers, found)
+    return Reading({"methods (chapter)": methods.chapters_of(found)}, found)
 
 
 def _draw_choice(reading: Reading, figure: FigureBase) -> None:
-    """All methods in two columns; those that fit stand out by weight, colour and a mark."""
+    """The cards that fit: name, cost, and how the method fails."""
     ax = figure.subplots()
     ax.set_axis_off()
-    half = (len(methods.CARDS) + 1) // 2
-    for k, card in enumerate(methods.CARDS):
-        fits = card in reading.data
-        style: dict[str, Any] = {"color": plots.ANCHOR, "weight": "bold"} if fits else {"color": "#767676"}
-        mark = "> " if fits else "   "
-        ax.text(k // half, -(k % half), f"{mark}{card.chapter}  {card.name}", va="top", fontsize="small", **style)
-    ax.set_title(f"{len(reading.data)} of {len(methods.CARDS)} methods answer this")
-    ax.set(xlim=(0, 2), ylim=(-half, 0.4))
+    ax.set(xlim=(0, 1), ylim=(-6, 0))
+    for k, card in enumerate(reading.data):
+        ax.text(0.0, -1.15 * k, f"{card.chapter}  {card.name}", va="top", weight="bold", color=plots.ANCHOR)
+        text = f"costs {card.cost}\n{fill('fails: ' + card.fails, 62)}"
+        ax.text(0.05, -1.15 * k - 0.28, text, va="top", fontsize="small", linespacing=1.25)
+    if not reading.data:
+        ax.text(0.0, -0.3, "No method of this course. Ask for more access,\nor ask another question.", va="top")
 
 
 def grading_lab() -> Playground:
@@ -82,14 +79,15 @@ def grading_lab() -> Playground:
         filmstrip=[
             {"signed": True},
             {"signed": False},
-            {"signed": False, "explanation": "average bars"},
-            {"signed": False, "explanation": "average bars", "customers": CUSTOMERS},
-            {"signed": False, "explanation": "average bars", "customers": CUSTOMERS, "model": MODELS[1]},
+            {"signed": True, "customers": 10},
+            {"signed": False, "customers": 10},
+            {"signed": False, "customers": CUSTOMERS, "model": MODELS[1]},
         ],
         title="How we grade",
         predict=Prediction(
-            "Untick 'signs count', so that only the order of sizes is graded. Which of the four will score best then?",
-            EXPLANATIONS,
+            "'Swap, five others' leads 'average bars', which say the same about everybody. How much of this lead is lost when "
+            "you untick 'signs count', so that only sizes are graded?",
+            LOST,
         ),
         verdict=_verdict,
         size=(6.2, 4.4),
@@ -105,13 +103,13 @@ class Graded:
 
 
 def _grade(model: str) -> Graded:
-    """Explain a model in four ways and compare each with the model's own truth."""
+    """Explain a model in five ways and compare each with the model's own truth."""
     world = worlds.loans()
     X = world.test[0].reset_index(drop=True)
     customers, donors = X.iloc[:CUSTOMERS], X.iloc[CUSTOMERS : CUSTOMERS + DONORS]
     score = world.truth.log_odds if model == MODELS[0] else predictor(zoo.load("loans-boosting"), "log_odds")
     truth = resampling_effects(score, customers, donors)
-    made = explanations(score, customers, typical_customer(X), truth)
+    made = explanations(score, customers, few=X.iloc[300 : 300 + FEW], typical=typical_customer(X))
     return Graded(*({n: rank_agreement(e, truth, signed=s) for n, e in made.items()} for s in (True, False)))
 
 
@@ -125,56 +123,56 @@ def typical_customer(X: pd.DataFrame) -> pd.DataFrame:
 
 
 def explanations(
-    score: Callable[[pd.DataFrame], np.ndarray], customers: pd.DataFrame, typical: pd.DataFrame, truth: np.ndarray
+    score: Callable[[pd.DataFrame], np.ndarray], customers: pd.DataFrame, *, few: pd.DataFrame, typical: pd.DataFrame
 ) -> dict[str, np.ndarray]:
-    """Four explanations of the same predictions: one honest shortcut, and three that no one should believe."""
-    shape = truth.shape
+    """Five explanations of the same predictions: two honest estimates, and three that cannot be right about a customer."""
+    honest = resampling_effects(score, customers, few)
     return {
-        "swap to typical": resampling_effects(score, customers, typical),
-        "average bars": np.broadcast_to(np.abs(truth).mean(axis=0), shape).copy(),
-        "a stranger's": np.roll(truth, 1, axis=0),
-        "random": np.random.default_rng(0).normal(size=shape),
+        "swap, five others": honest,
+        "swap, typical": resampling_effects(score, customers, typical),
+        "average bars": np.broadcast_to(np.abs(honest).mean(axis=0), honest.shape).copy(),
+        "a stranger's": np.roll(honest, 1, axis=0),
+        "random": np.random.default_rng(0).normal(size=honest.shape),
     }
 
 
 def _compute_grade(graded: dict[str, Graded], model: str, explanation: str, signed: bool, customers: int) -> Reading:
-    table = graded[model].signed if signed else graded[model].unsigned
-    scores = {name: mean_interval(values[:customers]) for name, values in table.items()}
-    mean, low, high = scores[explanation]
-    ahead = (
-        mean_interval((table[explanation] - table["a stranger's"])[:customers]) if explanation != "a stranger's" else (0.0,) * 3
-    )
+    tables = {True: graded[model].signed, False: graded[model].unsigned}
+    scores = {name: mean_interval(values[:customers]) for name, values in tables[signed].items()}
+    lead = {s: float((t[EXPLANATIONS[0]] - t["average bars"])[:customers].mean()) for s, t in tables.items()}
+    stranger = tables[signed]["a stranger's"][:customers]
     numbers: dict[str, float | int | str] = {
-        "agreement with the truth": f"{mean:.2f} ({low:.2f} to {high:.2f})",
-        "ahead of a stranger's, paired": f"{ahead[0]:+.2f} ({ahead[1]:+.2f} to {ahead[2]:+.2f})",
-        "best": max(scores, key=lambda name: scores[name][0]),
+        "agreement with the truth": "{:.2f} ({:.2f} to {:.2f})".format(*scores[explanation]),
+        "ahead of a stranger's, paired": "{:+.2f} ({:+.2f} to {:+.2f})".format(
+            *mean_interval(tables[signed][explanation][:customers] - stranger)
+        ),
+        "lead of five others over average bars": round(lead[signed], 2),
     }
-    return Reading(numbers, (scores, explanation, signed, customers))
+    return Reading(numbers, (scores, explanation, signed, customers, lead))
 
 
 def _draw_grade(reading: Reading, figure: FigureBase) -> None:
     """One dot with its interval for each explanation."""
-    scores, chosen, signed, customers = reading.data
+    scores, chosen, signed, customers, _ = reading.data
     ax = figure.subplots()
     for row, (name, (mean, low, high)) in enumerate(scores.items()):
-        colour = plots.ANCHOR if name == chosen else plots.CONTEXT
-        ax.errorbar(mean, -row, xerr=[[mean - low], [high - mean]], fmt="o", color=colour, capsize=4, ms=8)
+        colour, marker = (plots.ANCHOR, "D") if name == chosen else (plots.CONTEXT, "o")
+        ax.errorbar(mean, -row, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, capsize=4, ms=8)
     ax.axvline(0, color="black", lw=0.8)
     ax.set_yticks(range(0, -len(scores), -1), list(scores))
-    ax.set(xlim=(-0.6, 1.05), ylim=(-len(scores) + 0.5, 0.5), xlabel="rank agreement with the truth")
+    ax.set(xlim=(-0.6, 1.05), ylim=(-len(scores) + 0.5, 0.5), xlabel="rank agreement with the truth; bars: 95 % intervals")
     ax.set_title(f"{'Signs count' if signed else 'Sizes only'}, {customers} customers")
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
-    """Only the unsigned ranking answers the question asked."""
-    scores, _, signed, _ = reading.data
-    if signed:
-        return "Untick 'signs count' first: the question is about sizes alone."
-    best = max(scores, key=lambda name: scores[name][0])
-    opening = f"Best now: {best}, {scores[best][0]:.2f}; the honest swap has {scores['swap to typical'][0]:.2f}"
+    """How much of the lead goes when signs no longer count, for the present model and customers."""
+    lead = reading.data[-1]
+    lost = 1 - lead[False] / lead[True]
+    answer = LOST[0] if lost > 0.75 else LOST[1] if lost > 0.25 else LOST[2]
+    measured = f"The lead is {lead[True]:.2f} with signs and {lead[False]:.2f} without: {100 * lost:.0f} % of it is lost."
     if prediction is None:
-        return f"{opening}. A score that forgets signs rewards a list that is the same for everyone."
-    return f"{opening}. You predicted {prediction}: {'right' if prediction == best else 'not this time'}."
+        return f"{measured} A score that forgets signs hardly tells a chart about everybody from one about this customer."
+    return f"{measured} You predicted {prediction}: {'right' if prediction == answer else 'not this time'}."
 
 
 LABS = [chooser, grading_lab]
