@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,6 +122,14 @@ def test_deletion_follows_one_column_for_each_instance():
     curve = deletion_curve(lambda X: X, X, X, target=[0, 1, 0], steps=2, batch_rows=3)
     np.testing.assert_allclose(curve.scores[:, 0], [0, 3, 4])
     assert curve.to_frame().shape == (3, 3)
+
+
+def test_a_deletion_curve_is_drawn_in_percent_and_described():
+    curve = deletion_curve(lambda X: X.sum(axis=1), np.ones((2, 4)), np.ones((2, 4)), steps=4)
+    ax = curve.plot(label="ones")
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 4], [25, 3], [50, 2], [75, 1], [100, 0]])
+    assert "2 instances, 5 points; mean area 2" in repr(curve)
+    plt.close("all")
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from xailib.results import Heatmap
 from xailib.saliency import (
     cam,
     cascading_randomisation,
@@ -506,3 +508,36 @@ def test_a_layer_that_cannot_initialise_itself_is_named():
 
     with pytest.raises(ValueError, match="Scale cannot initialise itself"):
         randomise_layers(nn.Sequential(Scale()), ["0"])
+
+
+# --- the result: up-sampling, table, text, picture ---
+
+
+def test_upsampling_is_bilinear_with_half_pixel_centres_and_keeps_values():
+    low = Heatmap(np.array([[[0.0, 4.0]]]), np.array([0]), "by hand", (1, 4), np.array([1.0]))
+    np.testing.assert_allclose(low.upsample()[0, 0], [0, 1, 3, 4])
+
+
+def test_a_map_as_table_and_as_text(images):
+    result = gradcam(network(), images, "3", 0)
+    frame = result.to_frame()
+    assert frame.shape == (7 * 64, 4)
+    assert frame.query("image == 2 and row == 3 and column == 4")["value"].item() == result.values[2, 3, 4]
+    assert "7 maps of 8x8" in repr(result)
+
+
+def test_signed_maps_are_drawn_around_zero_and_share_a_limit_when_asked(images):
+    net = network()
+    for result, low in ((gradcam(net, images, "3", 0), -1), (gradcam(net, images, "3", 0, relu=True), 0)):
+        largest = np.abs(result.upsample()[1]).max()
+        drawn = result.plot(index=1).images[-1]
+        np.testing.assert_allclose(drawn.get_clim(), [low * largest, largest])
+        drawn = result.plot(index=1, image=images[1], limit=2.0).images[-1]
+        assert drawn.get_clim() == (low * 2.0, 2.0)
+    plt.close("all")
+
+
+def test_a_map_of_zeros_can_be_drawn():
+    blank = Heatmap(np.zeros((1, 4, 4)), np.array([0]), "blank", (8, 8), np.array([0.0]))
+    assert blank.plot().images[-1].get_clim() == (0, 1)
+    plt.close("all")

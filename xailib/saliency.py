@@ -140,7 +140,7 @@ def smoothgrad(
     sigma = noise * np.ptp(x, axis=(1, 2, 3), keepdims=True)
 
     def noisy(image: np.ndarray, _: np.ndarray) -> np.ndarray:
-        return x[image] + sigma[image] * rng.standard_normal((len(image), *x.shape[1:]))
+        return x[image] + sigma[image] * rng.standard_normal((len(image), *x.shape[1:]), dtype=np.float32)
 
     with _undisturbed(model):
         classes, score = _question(_class_scores(model, x, batch_size), classes)

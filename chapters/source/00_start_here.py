@@ -311,7 +311,7 @@ print(grading.user_sets(signed=False, customers=190))
 print(grading.user_predicts(None))
 
 # %% [markdown]
-# With signs, bars that say the same about everybody trail the honest explanation by about one full point. Without signs they come within a few hundredths of it, and leave the other honest explanation, the swap with the typical customer, far behind. **Without signs the metric asks a question that an average can answer**: prior defaults and income are large for most customers. The low score of *swap, typical* is partly its own fault: where a customer is typical it says exactly zero. A placebo beside every score shows how much there was to win.
+# With signs, bars that say the same about everybody trail the honest explanation by about one full point. Without signs they come within about a tenth of it, and leave the other honest explanation, the swap with the typical customer, far behind. **Without signs the metric asks a question that an average can answer**: prior defaults and income are large for most customers. The low score of *swap, typical* is partly its own fault: where a customer is typical it says exactly zero. A placebo beside every score shows how much there was to win.
 
 # %%
 print(grading.user_sets(signed=False, explanation="a stranger's", model="the trained model"))

@@ -42,7 +42,7 @@ def chooser() -> Playground:
             )
         ],
         title="Which method answers my question?",
-        size=(6.2, 4.6),
+        size=(6.2, 4.0),
     )
 
 
