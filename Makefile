@@ -40,8 +40,9 @@ e2e: $(READY)  ## a real JupyterLab in a real browser (needs Chromium)
 bench: $(READY)  ## one table: task, ours, peer, ratio, floor
 	@$(RUN) -m tests.peers.bench
 
-peers: $(READY)  ## install the packages that tests/peers and bench compare with
-	@$(RUN) -m pip install $(PIP_FLAGS) -e ".[peers]"
+peers: $(READY)  ## install the packages we compare with, and compare
+	@$(RUN) -m pip install $(PIP_FLAGS) -e ".[test,peers]"
+	@$(RUN) -m pytest tests/peers -m "not full" -rs
 
 chapters: $(READY)  ## execute all chapters from their sources
 	@$(RUN) -m xailib.course build

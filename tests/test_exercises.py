@@ -150,13 +150,14 @@ def test_learners_own_error_becomes_a_sentence(example, capsys) -> None:
     assert "stopped with NameError" in capsys.readouterr().out
 
 
-def test_learner_cannot_change_the_inputs_of_the_check(example) -> None:
+def test_a_function_that_changes_its_input_is_told_so(example) -> None:
     def destructive(x):
         result = 2 * x
         x *= 0
         return result
 
-    grade(EXAMPLE, destructive, rng(0))
+    with pytest.raises(Mistake, match="work on a copy"):
+        grade(EXAMPLE, destructive, rng(0))
 
 
 def test_grading_raises(example, monkeypatch) -> None:

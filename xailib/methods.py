@@ -62,7 +62,7 @@ CARDS = (
     MethodCard("PDP and ICE", "03", _RELY, (_TABLE,), _PREDICTIONS, "rows x grid points",
                "a flat average over opposite effects; queries outside the data",
                "the feature is strongly correlated with others", "xailib.effects.partial_dependence"),
-    MethodCard("ALE", "03", _RELY, (_TABLE,), _PREDICTIONS, "2 x rows",
+    MethodCard("ALE", "03", _RELY, (_TABLE,), _PREDICTIONS, "two model rows per row of data",
                "read across far intervals, it compares different people", "there are few distinct values",
                "xailib.effects.ale"),
     MethodCard("LIME", "04", _WHY, (_TABLE, _TEXT, _IMAGES), _PREDICTIONS, "about 5,000 rows a prediction",

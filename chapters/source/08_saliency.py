@@ -350,7 +350,7 @@ for this in np.unique(look):
 # %% [markdown]
 # ### The trained network: explanation and question
 #
-# Now the network itself, with seven maps, for both questions (eight steps or samples keep the cell short; more change little). Chance is the share of the picture that the part covers.
+# Now the network itself, with seven maps, for both questions (eight steps or samples keep the cell short; more change little). "Gradient, size" is the largest absolute gradient over the colour channels. Chance is the share of the picture that the part covers.
 
 # %%
 METHODS = {

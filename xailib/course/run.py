@@ -28,7 +28,9 @@ def open_lab() -> int:
     command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url={FIRST_CHAPTER}", "--ServerApp.ip=127.0.0.1"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    return subprocess.run([*command, f"--ServerApp.root_dir={ROOT}"], check=False).returncode
+    # small networks are fastest on one thread, and several open chapters then share the machine
+    environment = {**dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"), **os.environ}
+    return subprocess.run([*command, f"--ServerApp.root_dir={ROOT}"], env=environment, check=False).returncode
 
 
 def run_gates() -> int:

@@ -6,6 +6,7 @@ of the notebook runs; with ``XAILIB_GRADING=1`` both raise instead, which is wha
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import platformdirs
 
 from xailib._cache import write_atomically
@@ -192,20 +194,29 @@ def _grade_code(exercise: Exercise, answer: Any, rng: np.random.Generator) -> No
 
 
 def _guarded(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """The learner's function, with copies of its arrays and its own errors turned into sentences."""
+    """The learner's function on copies of its inputs, its own errors turned into sentences, changed inputs noticed."""
 
     @wraps(answer)
     def call(*args: Any, **kwargs: Any) -> Any:
-        copies = [a.copy() if hasattr(a, "copy") else a for a in args]
+        copies = [copy.deepcopy(a) if isinstance(a, np.ndarray | pd.DataFrame | pd.Series) else a for a in args]
         try:
             result = answer(*copies, **kwargs)
         except Exception as error:
             raise Mistake(f"Your function stopped with {type(error).__name__}: {error}") from error
         if result is None or result is ...:
             raise Blank("Not answered yet: the function returns nothing.")
+        if not all(map(_same, args, copies)):
+            raise Mistake("Your function changes its input. The data are used again afterwards: work on a copy.")
         return result
 
     return call
+
+
+def _same(before: Any, after: Any) -> bool:
+    """True unless a table or array was changed in place."""
+    if isinstance(before, pd.DataFrame | pd.Series):
+        return before.equals(after)
+    return not isinstance(before, np.ndarray) or np.array_equal(before, after, equal_nan=before.dtype.kind in "fc")
 
 
 def _grade_number(exercise: Exercise, answer: Any, rng: np.random.Generator) -> None:
