@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from xailib.course import build, lint, paths
@@ -18,6 +20,30 @@ def test_script_and_notebook_agree(source) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_form(source) -> None:
     assert lint.lint(source) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_a_solved_chapter_runs_to_its_end_under_grading(source, monkeypatch) -> None:
+    """Every answer replaced by the reference: nothing raises, although blank and wrong would."""
+    chapter = re.search(r"ex\.quiz\(\"(\w+)\"\)", source.read_text()).group(1)
+    solved, n_checks = re.subn(
+        r"ex\.check\(\s*\"([\w.]+)\",\s*\w+", rf'ex.check("\1", ex.load("{chapter}")["\1"].value', source.read_text()
+    )
+    assert n_checks >= 5
+    monkeypatch.setenv("XAILIB_GRADING", "1")
+    notebook = nb.from_script(solved)
+    build._execute(notebook)
+    printed = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
+    assert "Not answered yet" not in printed
+    assert printed.count("Right: ") == n_checks
+
+
+@pytest.mark.full
+def test_a_blank_chapter_does_not_run_under_grading(monkeypatch) -> None:
+    monkeypatch.setenv("XAILIB_GRADING", "1")
+    with pytest.raises(Exception, match="Blank"):
+        build._execute(nb.from_script(SOURCES[0].read_text()))
 
 
 SCRIPT = """# %% [markdown]

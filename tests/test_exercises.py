@@ -172,7 +172,7 @@ def test_judgement_takes_letters_and_shows_the_model_answer(example, capsys) -> 
     assert ex.check("x.judge", "a") == {"a"}
     assert "Only a." in capsys.readouterr().out
     ex.check("x.judge", "ab")
-    assert "b: It is not." in capsys.readouterr().out
+    assert "Look at b again: It is not." in capsys.readouterr().out
     ex.check("x.judge", "az")
     assert "There is no claim z" in capsys.readouterr().out
 

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = {
-    *("effects", "evaluation", "methods", "permutation", "plots", "results", "saliency"),
-    *("course", "exercises", "lab", "worlds", "zoo"),
-}
 _FUNCTIONS = {"predictor": "xailib.models", "batched": "xailib.models"}
+_SUBMODULES = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
 
 __all__ = sorted(_SUBMODULES | set(_FUNCTIONS))
 

@@ -12,7 +12,7 @@ import tests.peers
 def main(names: list[str]) -> int:
     """Run the benchmarks named (all when none is); prints as it goes."""
     modules = sorted(m.name for m in pkgutil.iter_modules(tests.peers.__path__) if m.name.startswith("bench_"))
-    print(f"{'task':58} {'peer':18} {'ours s':>9} {'peer s':>9} {'ours/peer':>9} {'floor s':>9} {'ours/floor':>10}")
+    print(f"{'task':63} {'peer':33} {'ours s':>9} {'peer s':>9} {'ours/peer':>9} {'floor s':>9} {'ours/floor':>10}")
     for module in modules:
         if not names or module.removeprefix("bench_") in names:
             for row in importlib.import_module(f"tests.peers.{module}").rows():
@@ -27,7 +27,7 @@ def _line(task: str, ours_s: float, peer: str, peer_s: float | None, floor_s: fl
     ratio = f"{ours_s / peer_s:9.2f}" if peer_s else f"{'-':>9}"
     over = f"{ours_s / floor_s:10.2f}" if floor_s else f"{'-':>10}"
     seconds = "".join(f" {s:9.4f}" if s else f" {'-':>9}" for s in (ours_s, peer_s))
-    return f"{task:58} {peer:18}{seconds} {ratio} {f'{floor_s:9.4f}' if floor_s else '-':>9} {over}"
+    return f"{task:63} {peer:33}{seconds} {ratio} {f'{floor_s:9.4f}' if floor_s else '-':>9} {over}"
 
 
 def _labs() -> None:

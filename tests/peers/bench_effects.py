@@ -8,7 +8,6 @@ Licence, needs numpy below 2) are not measured.
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.inspection import partial_dependence as sklearn_partial_dependence
 
+from tests.peers.measure import row
 from xailib.effects import ale, ice, partial_dependence
 
 N_ROWS, N_FEATURES, N_BINS = 5_000, 20, 40
@@ -46,14 +46,14 @@ def _pd_rows(name: str, model: Any, X: np.ndarray, repeats: int) -> list[dict[st
         )
     }
     table = [
-        _row(f"PDP, 50 points, {name}", lambda: partial_dependence(model.predict, X, 0, grid=grid),
+        row(f"PDP, 50 points, {name}", lambda: partial_dependence(model.predict, X, 0, grid=grid),
              "scikit-learn", theirs["scikit-learn"]("average"), floor, repeats),
-        _row(f"ICE, 50 points, {name}", lambda: ice(model.predict, X, 0, grid=grid),
+        row(f"ICE, 50 points, {name}", lambda: ice(model.predict, X, 0, grid=grid),
              "scikit-learn", theirs["scikit-learn"]("individual"), floor, repeats),
     ]  # fmt: skip
     if name == "boosting":
         ours = lambda: partial_dependence(model.predict, X, 0, grid=grid)  # noqa: E731
-        table.append(_row(f"PDP, 50 points, {name}", ours, "effector", _effector_pdp(model, X, grid), floor, repeats))
+        table.append(row(f"PDP, 50 points, {name}", ours, "effector", _effector_pdp(model, X, grid), floor, repeats))
     return table
 
 
@@ -63,12 +63,12 @@ def _ale_rows(name: str, model: Any, X: np.ndarray, repeats: int) -> list[dict[s
     of_frame = lambda: ale(named.predict, frame, "x0", bins=N_BINS)  # noqa: E731
     of_array = lambda: ale(model.predict, X, 0, bins=N_BINS, spacing="uniform")  # noqa: E731
     table = [
-        _row(f"ALE, {N_BINS} bins, {name}", of_frame, "PyALE", _pyale(named, frame, ["x0"], N_BINS), floor, 3 * repeats),
-        _row(f"ALE, {N_BINS} bins, {name}", of_array, "effector", _effector_ale(model, X), floor, 3 * repeats),
+        row(f"ALE, {N_BINS} bins, {name}", of_frame, "PyALE", _pyale(named, frame, ["x0"], N_BINS), floor, 3 * repeats),
+        row(f"ALE, {N_BINS} bins, {name}", of_array, "effector", _effector_ale(model, X), floor, 3 * repeats),
     ]
     with_band = lambda: ale(model.predict, X, 0, bins=N_BINS, n_resamples=200)  # noqa: E731
     again = lambda: [model.predict(np.tile(X, (2, 1))) for _ in range(20)]  # noqa: E731
-    table.append(_row(f"ALE with band, {name}", with_band, "predicting anew for 20 resamples", again, floor, repeats))
+    table.append(row(f"ALE with band, {name}", with_band, "predicting anew for 20 resamples", again, floor, repeats))
     return table
 
 
@@ -82,8 +82,8 @@ def _pair_rows(model: Any, X: np.ndarray) -> list[dict[str, Any]]:
     second = lambda: ale(named.predict, frame, ("x0", "x1"), bins=20)  # noqa: E731
     pyale = _pyale(named, frame, ["x0", "x1"], 20)
     return [
-        _row("PDP of a pair, 10 x 10, boosting", pair, "scikit-learn", theirs, _floor(model, X, 100 * N_ROWS), 3),
-        _row("ALE of a pair, 20 x 20, boosting", second, "PyALE", pyale, _floor(model, X, 4 * N_ROWS), 3 * REPEATS),
+        row("PDP of a pair, 10 x 10, boosting", pair, "scikit-learn", theirs, _floor(model, X, 100 * N_ROWS), 3),
+        row("ALE of a pair, 20 x 20, boosting", second, "PyALE", pyale, _floor(model, X, 4 * N_ROWS), 3 * REPEATS),
     ]
 
 
@@ -138,23 +138,3 @@ def _floor(model: Any, X: np.ndarray, n_rows: int) -> Call:
             model.predict(batch[: n_rows - start])
 
     return call
-
-
-def _row(task: str, ours: Call, peer: str, theirs: Call | None, floor: Call, repeats: int) -> dict[str, Any]:
-    """Median seconds of the three, taken in turns so that a slow moment hits all of them."""
-    calls = [ours, floor] if theirs is None else [ours, floor, theirs]
-    seconds = np.empty((repeats, len(calls)))
-    for call in calls:
-        call()
-    for r in range(repeats):
-        for c, call in enumerate(calls):
-            start = time.perf_counter()
-            call()
-            seconds[r, c] = time.perf_counter() - start
-    ours_s, floor_s, *rest = np.median(seconds, axis=0)
-    return {"task": task, "ours_s": ours_s, "peer": peer, "peer_s": rest[0] if rest else float("nan"), "floor_s": floor_s}
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})

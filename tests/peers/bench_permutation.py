@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.inspection import permutation_importance as scikit_learn_importance
 
+from tests.peers.measure import row
 from xailib import predictor
 from xailib.permutation import permutation_importance, permutation_importances, scikit_learn_permutations
 
@@ -31,17 +30,21 @@ def _model_rows(name: str, model: Any, X: np.ndarray, y: np.ndarray) -> list[dic
     orders = scikit_learn_permutations(len(X), REPEATS, random_state=0)
     predict, copies = predictor(model), _copies(X, orders)
     same_work = {"n_repeats": REPEATS, "random_state": 0}
-    one = _row(
+    one = row(
         f"permutation importance, {name}",
         lambda: permutation_importance(predict, X, y, permutations=orders),
+        "scikit-learn",
         lambda: scikit_learn_importance(model, X, y, scoring="neg_log_loss", **same_work),
         lambda: predict(copies),
+        TURNS,
     )
-    three = _row(
+    three = row(
         f"permutation importance, 3 metrics, {name}",
         lambda: permutation_importances(predict, X, y, metrics=["log_loss", "accuracy", "roc_auc"], permutations=orders),
+        "scikit-learn",
         lambda: scikit_learn_importance(model, X, y, scoring=["neg_log_loss", "accuracy", "roc_auc"], **same_work),
         lambda: predict(copies),
+        TURNS,
     )
     return [one, three]
 
@@ -55,15 +58,3 @@ def _copies(X: np.ndarray, orders: np.ndarray) -> np.ndarray:
             copy[:, j] = X[order, j]
             parts.append(copy[copy[:, j] != X[:, j]])
     return np.concatenate(parts)
-
-
-def _row(task: str, ours: Callable[[], Any], theirs: Callable[[], Any], floor: Callable[[], Any]) -> dict[str, Any]:
-    """Median seconds of the three, taken in turns so that a slow moment hits all of them."""
-    calls, seconds = (ours, theirs, floor), np.empty((TURNS, 3))
-    for turn in range(TURNS):
-        for c, call in enumerate(calls):
-            start = time.perf_counter()
-            call()
-            seconds[turn, c] = time.perf_counter() - start
-    ours_s, peer_s, floor_s = np.median(seconds, axis=0)
-    return {"task": task, "ours_s": ours_s, "peer": "scikit-learn", "peer_s": peer_s, "floor_s": floor_s}

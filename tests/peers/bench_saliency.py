@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tests.peers.measure import row
 from xailib._torchvision import torchvision
 from xailib.saliency import gradcam, gradient, integrated_gradients, smoothgrad
-
-REPEATS = 9
 
 
 def rows() -> list[dict[str, Any]]:
@@ -38,7 +36,7 @@ def _gradcam_rows(net: nn.Module, images: np.ndarray) -> list[dict[str, Any]]:
         for peer, call in peers.items():
             ours = lambda n=n: gradcam(net, images[:n], "layer4", 3)  # noqa: E731
             floor = lambda x=x, tail=tail: (_forward(net, x), tail())  # noqa: E731
-            table.append(_row(f"Grad-CAM at layer4, {n} image{'s' if n > 1 else ''}", ours, peer, call, floor))
+            table.append(row(f"Grad-CAM at layer4, {n} image{'s' if n > 1 else ''}", ours, peer, call, floor))
     return table
 
 
@@ -51,14 +49,14 @@ def _pixel_rows(net: nn.Module, image: np.ndarray) -> list[dict[str, Any]]:
     steps, samples = 50, 20
     integrated, smooth, saliency = IntegratedGradients(net), NoiseTunnel(Saliency(net)), Saliency(net)
     return [
-        _row(
+        row(
             "gradient, 1 image",
             lambda: gradient(net, image, 3),
             "captum",
             lambda: saliency.attribute(x(), 3, abs=False),
             lambda: _forward_and_back(net, image, 1),
         ),
-        _row(
+        row(
             f"SmoothGrad, {samples} samples",
             lambda: smoothgrad(net, image, 3, n_samples=samples),
             "captum",
@@ -66,7 +64,7 @@ def _pixel_rows(net: nn.Module, image: np.ndarray) -> list[dict[str, Any]]:
             lambda: _forward_and_back(net, image, samples),
             repeats=3,
         ),
-        _row(
+        row(
             f"integrated gradients, {steps} steps",
             lambda: integrated_gradients(net, image, 3, steps=steps),
             "captum",
@@ -89,20 +87,6 @@ def _grad_cam_package(net: nn.Module, x: Tensor) -> dict[str, Callable[[], Any]]
             return peer(x, [ClassifierOutputTarget(3)] * len(x))
 
     return {"grad-cam": call}
-
-
-def _row(task: str, ours: Callable, peer: str, theirs: Callable, floor: Callable, repeats: int = REPEATS) -> dict[str, Any]:
-    """Median seconds of the three, taken in turns so that a slow moment hits all of them."""
-    calls, seconds = (ours, theirs, floor), np.empty((repeats, 3))
-    for call in calls:
-        call()
-    for r in range(repeats):
-        for c, call in enumerate(calls):
-            start = time.perf_counter()
-            call()
-            seconds[r, c] = time.perf_counter() - start
-    medians = np.median(seconds, axis=0).tolist()
-    return {"task": task, "ours_s": medians[0], "peer": peer, "peer_s": medians[1], "floor_s": medians[2]}
 
 
 def _forward(net: nn.Module, x: Tensor) -> Tensor:
@@ -135,8 +119,3 @@ def _forward_and_back(net: nn.Module, image: np.ndarray, passes: int, batch: int
         torch.autograd.grad(net(x)[:, 3].sum(), x)
     for p in trainable:
         p.requires_grad_(True)
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})

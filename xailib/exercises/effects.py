@@ -21,6 +21,14 @@ def _named(found: np.ndarray, mistakes: Mapping[str, np.ndarray]) -> None:
             raise Mistake(message)
 
 
+def _numbers(value: Any) -> np.ndarray:
+    """The answer as an array of numbers, or a sentence."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise Mistake(f"Numbers must come out, not {value!r:.60}.") from error
+
+
 # partial dependence -----------------------------------------------------------------------------------------------------
 
 
@@ -71,9 +79,25 @@ def _from_its_start(predict: Function, X: np.ndarray, j: int, grid: np.ndarray) 
     return curve - curve[0]
 
 
+def _always_the_first_column(predict: Function, X: np.ndarray, j: int, grid: np.ndarray) -> np.ndarray:
+    return partial(predict, X, 0, grid)
+
+
+def _sorted(predict: Function, X: np.ndarray, j: int, grid: np.ndarray) -> np.ndarray:
+    return partial(predict, X, j, np.sort(grid))
+
+
+def _into_the_table(predict: Function, X: np.ndarray, j: int, grid: np.ndarray) -> np.ndarray:
+    averages = []
+    for z in grid:
+        X[:, j] = z
+        averages.append(predict(X).mean())
+    return np.array(averages)
+
+
 def _check_partial(answer: Function, rng: np.random.Generator) -> None:
     X = rng.multivariate_normal(np.zeros(3), np.array([[1, 0.8, 0], [0.8, 1, 0], [0, 0, 1]]), size=57)
-    weight, grid = rng.uniform(0.5, 2), np.array([-1.5, -0.2, 0.9, 2.0])
+    weight, grid = rng.uniform(0.5, 2), np.array([0.9, -1.5, 2.0, -0.2])
 
     def ignores(X: np.ndarray) -> np.ndarray:
         return weight * X[:, 1] + 5
@@ -87,12 +111,16 @@ def _check_partial(answer: Function, rng: np.random.Generator) -> None:
             "Your curve rises although the model never looks at this feature: you averaged over the houses that already "
             "have the value, and those differ in other ways too. Give the value to *every* row."
         )
-    values, truth = _shaped(answer(bends, X, 0, grid), len(grid), len(X)), partial(bends, X, 0, grid)
+    values, truth = _shaped(answer(bends, X, 1, grid), len(grid), len(X)), partial(bends, X, 1, grid)
     _named(
         values,
         {
             "You asked about one average house. The average of the predictions is not the prediction of the average: keep "
-            "every row and average last.": _at_the_average_house(bends, X, 0, grid),
+            "every row and average last.": _at_the_average_house(bends, X, 1, grid),
+            "You set column 0, whatever `j` says.": partial(bends, X, 0, grid),
+            "Right averages in another order: the grid was not sorted, and value k belongs to grid value k.": partial(
+                bends, X, 1, np.sort(grid)
+            ),
             "You added the predictions up; divide by the number of rows.": truth * len(X),
             "Your curve starts at zero: partial dependence keeps its level, which is a prediction.": truth - truth[0],
         },
@@ -102,7 +130,7 @@ def _check_partial(answer: Function, rng: np.random.Generator) -> None:
 
 
 def _shaped(values: Any, n_grid: int, n_rows: int) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
+    values = _numbers(values)
     if values.shape == (n_rows,):
         raise Mistake("You returned one number per house: average over the houses, keep the grid values apart.")
     if values.shape != (n_grid,):
@@ -164,7 +192,7 @@ def _check_accumulate(answer: Function, rng: np.random.Generator) -> None:
     inside = np.concatenate([rng.uniform(a, b, 3 + 4 * k) for k, (a, b) in enumerate(pairwise(edges))])
     x = np.concatenate([inside, edges])
     delta = rng.normal(1, 2, len(x))
-    values, truth = np.asarray(answer(x, delta, edges), dtype=float), accumulate(x, delta, edges)
+    values, truth = _numbers(answer(x, delta, edges)), accumulate(x, delta, edges)
     if values.shape == (len(edges) - 1,):
         cumulated = np.allclose(values, truth[1:])
         raise Mistake(
@@ -214,7 +242,7 @@ def _centre_by_product(g: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _check_centre(answer: Function, rng: np.random.Generator) -> None:
     g, counts = np.concatenate([[0.0], np.cumsum(rng.normal(1, 1, 6))]), rng.integers(2, 60, 6)
-    values, truth = np.asarray(answer(g, counts), dtype=float), centre(g, counts)
+    values, truth = _numbers(answer(g, counts)), centre(g, counts)
     if values.shape != g.shape:
         raise Mistake(f"The curve has {len(g)} points and keeps them: yours has shape {values.shape}.")
     if not np.allclose(np.diff(values), np.diff(g)):
@@ -258,7 +286,9 @@ def _check_impossible(answer: float, rng: np.random.Generator) -> None:
         "A low correlation does not make every combination possible: HDL is a part of a sum, and the sum has a limit.": (-0.005, 0.005),
         "That is the share for LDL; the grid runs over HDL this time.": (0.310, 0.320),
         "These are the rows that ALE asks about, two for each patient; partial dependence asks one for each grid value.": (0.007, 0.013),
-        "That is a number of rows; divide by all rows asked.": (1, np.inf),
+        "That is the share in percent; a number between 0 and 1 is asked.": (11.8, 12.3),
+        "That is a number of rows; divide by all rows asked.": (100, np.inf),
+        "That is a grid of equal steps, with more values where nobody is; quantiles are asked.": (0.34, 0.36),
         "That is the largest grid value alone; the curve asks about all of them.": (0.92, 0.94),
     }  # fmt: skip
     for message, (low, high) in named.items():
@@ -290,7 +320,7 @@ def _error_by_norm(spread: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _check_error(answer: Function, rng: np.random.Generator) -> None:
     spread, counts = rng.uniform(0.5, 3, 7), rng.integers(5, 80, 7)
-    values, truth = np.asarray(answer(spread, counts), dtype=float), accumulated_error(spread, counts)
+    values, truth = _numbers(answer(spread, counts)), accumulated_error(spread, counts)
     local = spread / np.sqrt(counts)
     if values.shape == local.shape:
         _named(values, {"One value is missing: at the leftmost edge the curve is zero by definition, without error.": truth[1:]})
@@ -300,8 +330,8 @@ def _check_error(answer: Function, rng: np.random.Generator) -> None:
     _named(
         padded,
         {
-            "That is the error of each interval alone, as a well-known package draws it: on its way to an edge the curve "
-            "collects the errors of all intervals before it.": np.concatenate([[0.0], local]),
+            "That is the error of each interval alone: on its way to an edge the curve collects the errors of all intervals "
+            "before it.": np.concatenate([[0.0], local]),
             "You added standard errors. Independent errors partly cancel: add variances, then take the root.": np.concatenate(
                 [[0.0], np.cumsum(local)]
             ),
@@ -336,10 +366,17 @@ def _h_by_standard_deviations(joint: np.ndarray, first: np.ndarray, second: np.n
     return float((np.std(joint - (first + second)) / np.std(joint)) ** 2)
 
 
+def _one_number(value: Any) -> float:
+    values = _numbers(value)
+    if values.size != 1:
+        raise Mistake(f"One number for the whole pair is asked for, not {values.size}: add up over the rows.")
+    return float(values.reshape(()))
+
+
 def _check_h(answer: Function, rng: np.random.Generator) -> None:
     a, b = rng.normal(2, 1, 80), rng.normal(-1, 1, 80)
     level = 7.0
-    additive = float(answer(2 * a + b**2 + level, 2 * a + level, b**2 + level))
+    additive = _one_number(answer(2 * a + b**2 + level, 2 * a + level, b**2 + level))
     if abs(additive - 1) < 1e-9:
         raise Mistake("That is the share that is *not* interaction.")
     if abs(additive) > 1e-9:
@@ -348,7 +385,7 @@ def _check_h(answer: Function, rng: np.random.Generator) -> None:
             "model, so centre all three before you subtract."
         )
     joint, first, second = a * b + a + level, a * b.mean() + a + level, a.mean() * b + a.mean() + level
-    value, truth = float(answer(joint, first, second)), h_squared(joint, first, second)
+    value, truth = _one_number(answer(joint, first, second)), h_squared(joint, first, second)
     rest = (joint - first - second).var()
     mistakes = {
         "That is H. The square is asked for: a share of variance.": np.sqrt(truth),
@@ -384,6 +421,9 @@ EXERCISES = [
             WrongAnswer(_of_those_who_are_near, "conditional instead of marginal mean", "the model never looks at this feature"),
             WrongAnswer(_total, "sums instead of averaging", "divide by the number of rows"),
             WrongAnswer(_from_its_start, "centres at the first grid value", "keeps its level"),
+            WrongAnswer(_always_the_first_column, "ignores j", "whatever `j` says"),
+            WrongAnswer(_sorted, "sorts the grid", "in another order"),
+            WrongAnswer(_into_the_table, "overwrites the caller's table", "work on a copy"),
         ],
         right=[_partial_by_tiling, _partial_by_place],
     ),
@@ -452,7 +492,7 @@ EXERCISES = [
         passes="you count all rows that the partial dependence of HDL asks about",
         task="For LDL nearly a third of the rows that partial dependence asks about break chemistry. HDL is a smaller part of the "
         "total, and its correlation with total cholesterol is only 0.05. First write the share you expect into `my_guess`. Then "
-        "measure: every patient at every value of `effects.grid_points(patients.X['hdl'], 20)`; the share of rows with "
+        "measure: every patient at each of the 21 values of `effects.grid_points(patients.X['hdl'], 20)`; the share of rows with "
         "`ldl + hdl > total_cholesterol` goes into `my_measured`.",
         hints=(
             "Is a correlation of zero enough for every combination to be possible? Think of two parts and their whole.",
@@ -465,6 +505,8 @@ EXERCISES = [
             WrongAnswer(0.3149, "varies LDL", "the share for LDL"),
             WrongAnswer(0.0102, "rows of ALE", "rows that ALE asks about"),
             WrongAnswer(1118.0, "counts instead of a share", "number of rows"),
+            WrongAnswer(12.04, "percent instead of a share", "in percent"),
+            WrongAnswer(0.347, "equal steps instead of quantiles", "equal steps"),
             WrongAnswer(0.9299, "largest grid value only", "largest grid value alone"),
         ],
     ),
@@ -477,7 +519,8 @@ EXERCISES = [
         passes="the error grows along the curve as independent errors do",
         task="An ALE curve is a running total of interval means. Write `accumulated_error(spread, counts)`: the standard error of "
         "the *uncentred* curve at every edge. `spread` holds the standard deviation of the differences in each interval, "
-        "`counts` the rows in it.",
+        "`counts` the rows in it. (The chapter's band belongs to the *centred* curve. Its zero is the average row and "
+        "moves with the sample too, so that band is not zero at the left edge; this one is.)",
         hints=(
             "What is the variance of one interval's mean? And of a sum of independent means?",
             "There is one edge more than intervals. How uncertain is a value that is zero by definition?",
@@ -539,6 +582,12 @@ EXERCISES = [
                 "returns the rest",
                 "share that is *not* interaction",
             ),
+            WrongAnswer(
+                lambda joint, first, second: (joint - first - second) ** 2 / joint.var(),
+                "returns one number for each row",
+                "One number for the whole pair",
+            ),
+            WrongAnswer(lambda joint, first, second: "strong", "returns a word", "Numbers must come out"),
         ],
         right=[_h_by_sums, _h_by_standard_deviations],
     ),
@@ -559,12 +608,13 @@ EXERCISES = [
             "a": Claim(
                 "Part of the patients that the partial dependence of LDL asks about cannot exist.",
                 True,
-                "Total cholesterol contains LDL and HDL, and the grid ignores that: the chapter counted those rows.",
+                "Total cholesterol contains LDL and HDL, and the grid ignores that: nearly a third of the rows break it.",
             ),
             "b": Claim(
                 "The ALE band tells how much the curve would move if the model were fitted to other patients.",
                 False,
-                "The band holds for this model and these intervals; refitting moves the curve far more, even its sign.",
+                "The band holds for one model and its intervals. Fitted to resampled patients, the step of the straight line "
+                "from 95 to 135 mg/dl runs from about -20 to +40, and its band is about one unit wide on either side.",
             ),
             "c": Claim(
                 "Lowering a patient's LDL would change the progression of the disease by the height of the curve.",
@@ -572,9 +622,10 @@ EXERCISES = [
                 "A curve describes what a model does with its inputs, not what a treatment does to a body.",
             ),
             "d": Claim(
-                "Models that predict about equally well disagree about the direction of the effect of LDL.",
+                "Fitted to the same patients, models that the test patients hardly tell apart disagree about the direction of LDL.",
                 True,
-                "The chapter drew them: the data hold too few patients whose LDL and total cholesterol part ways.",
+                "They do: the straight line rises where the other two fall. Too few patients have an LDL and a total "
+                "cholesterol that part ways.",
             ),
             "e": Claim(
                 "Where partial dependence and ALE differ, partial dependence has been computed wrongly.",
@@ -587,7 +638,7 @@ EXERCISES = [
                 "On the way the rows change: each step was measured on other patients, whose total cholesterol differs as well.",
             ),
         },
-        model_answer="All three models predict about a third of the variance, and they disagree on whether a higher LDL goes with "
+        model_answer="The three models explain about a third of the variance each, and they disagree on whether a higher LDL goes with "
         "more or less progression once total cholesterol is known, because the two are almost never seen apart. Tell the clinic "
         "that these data do not settle the role of LDL, and that a curve of a model is no ground for a treatment.",
     ),

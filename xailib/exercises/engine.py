@@ -230,9 +230,9 @@ def _grade_claims(exercise: Exercise, answer: Any) -> None:
     if unknown := chosen - set(exercise.claims):
         raise Mistake(f"There is no claim {', '.join(sorted(unknown))}: choose from {', '.join(exercise.claims)}.")
     wrong = [letter for letter, claim in exercise.claims.items() if claim.holds != (letter in chosen)]
-    if wrong:
-        reasons = " ".join(f"{letter}: {exercise.claims[letter].why}" for letter in wrong)
-        raise Mistake(f"{len(exercise.claims) - len(wrong)} of {len(exercise.claims)} judged right. {reasons}")
+    if wrong:  # one reason at a time: naming them all would hand over the answer
+        right = f"{len(exercise.claims) - len(wrong)} of {len(exercise.claims)} judged right."
+        raise Mistake(f"{right} Look at {wrong[0]} again: {exercise.claims[wrong[0]].why}")
 
 
 def _not_right(exercise_id: str, exercise: Exercise, problem: Exception) -> Any:

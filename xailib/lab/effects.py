@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,53 +13,61 @@ from matplotlib.figure import Figure, FigureBase
 from xailib import effects, plots, worlds
 from xailib.lab.playground import Playground, Prediction, Reading, choice, slider
 from xailib.models import Predict
+from xailib.worlds._world import World
 from xailib.worlds.houses import HousesTruth
 
-SIZES_M2 = np.arange(50, 171, 10)
-CORRELATIONS = [round(0.05 * i, 2) for i in range(20)]
+FEATURE = "square_metres"
+SIZES_M2 = np.arange(30, 181, 10)
+MAX_CORRELATION = 0.95
 ANCHOR_M2 = 110
 TICKS_M2 = (60, 110, 160)
 N_HOUSES = 600
 #: an error below this is not called one, in keur
 NOTICEABLE_KEUR = 10.0
-MODELS = ("wrong off the data", "planted rule")
-METHODS = ("PDP", "ALE")
+MODELS = ("wrong off the data", "the rule itself")
+METHODS = ("PD", "ALE")
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Everything one setting of correlation and model gives: computed once, drawn for every size."""
+class _Curve:
+    """What one method finds: its grid, its distance from the rule's curve there, and the rows it asks about."""
 
-    houses: pd.DataFrame
-    truth: np.ndarray
-    curves: dict[str, np.ndarray]
-    impossible: dict[str, float]
+    grid: np.ndarray
+    error: np.ndarray
+    rows: pd.DataFrame
+
+    def largest_error(self, low: float = -np.inf, high: float = np.inf) -> float:
+        """In keur, between two sizes; between two grid points the curve is straight, and so is its error."""
+        sizes = np.clip(self.grid, low, high)
+        return float(np.abs(np.interp(sizes, self.grid, self.error)).max())
 
 
 def support_lab() -> Playground:
-    """Correlation of size and bedrooms, a size to ask about, the method and the model; every curve is computed on creation."""
-    for correlation, model in product(CORRELATIONS, MODELS):
-        _asked(correlation, model)
+    """Correlation of size and bedrooms, a size to ask about, the intervals of ALE, the method and the model."""
     controls = {
-        "correlation": slider("correlation", 0, CORRELATIONS[-1], 0.8, CORRELATIONS[1]),
-        "size_m2": slider("size (m²)", 50, 170, 60, 10),
+        "correlation": slider("correlation", 0, MAX_CORRELATION, 0.8, 0.05),
+        "size_m2": slider("size (m²)", int(SIZES_M2[0]), int(SIZES_M2[-1]), 60, 10),
+        "intervals": slider("intervals of ALE", 2, 60, 20, 2),
         "method": choice("who asks", METHODS),
         "model": choice("model", MODELS),
     }
-    question = "Raise the correlation to 0.95 and keep the model that is wrong off the data. Which curve leaves the truth?"
+    question = (
+        "Raise the correlation to 0.9 and keep the model that is wrong off the data. Which curve leaves the rule for the "
+        "middle 90 % of the houses?"
+    )
     return Playground(
         _compute,
         _draw,
         controls,
         filmstrip=[
             {"correlation": 0.0},
-            {"correlation": 0.6},
             {"correlation": 0.9},
             {"correlation": 0.9, "method": "ALE"},
+            {"correlation": 0.9, "size_m2": 180, "method": "ALE", "intervals": 4},
             {"correlation": 0.9, "model": MODELS[1]},
         ],
         title="Who asks about impossible houses?",
-        predict=Prediction(question, ["PDP", "ALE", "both", "neither"]),
+        predict=Prediction(question, ["PD", "ALE", "both", "neither"]),
         verdict=_verdict,
         size=(6.4, 3.6),
     )
@@ -69,20 +76,31 @@ def support_lab() -> Playground:
 LABS = [support_lab]
 
 
-def _compute(correlation: float, size_m2: int, method: str, model: str) -> Reading:
-    """Share of impossible rows among all that a whole curve asks about, and the largest distance of each curve from truth."""
-    asked = _asked(round(correlation, 2), model)
-    numbers: dict[str, float | int | str] = {f"impossible rows asked by {m}": asked.impossible[m] for m in METHODS}
-    numbers |= {f"largest error of {m} (keur)": float(np.abs(asked.curves[m] - asked.truth).max()) for m in METHODS}
-    return Reading(numbers, (asked, _rows_at(asked.houses, size_m2, method, correlation), size_m2, method))
+def _compute(correlation: float, size_m2: int, intervals: int, method: str, model: str) -> Reading:
+    """Largest distance of each curve from the rule's, share of impossible rows it asks about, and the share at this size."""
+    world = _world(round(correlation, 2))
+    curves = {m: _curve(m, round(correlation, 2), intervals, model) for m in METHODS}
+    middle = tuple(np.quantile(world.X[FEATURE], [0.05, 0.95]))
+    asked_m2 = _nearest(curves[method].grid, size_m2)
+    rows = curves[method].rows
+    shown = rows[rows[FEATURE] == asked_m2]
+    numbers: dict[str, float | int | str] = {
+        f"largest error of {m} (keur)": f"{c.largest_error():.1f}; middle 90 %: {c.largest_error(*middle):.1f}"
+        for m, c in curves.items()
+    }
+    numbers |= {f"impossible rows of the whole {m} curve": _percent(~c.rows["possible"]) for m, c in curves.items()}
+    numbers["impossible rows in the left picture"] = _percent(~shown["possible"])
+    return Reading(numbers, (world.X, curves, shown, asked_m2, method, middle))
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
-    errors = {method: float(reading.numbers[f"largest error of {method} (keur)"]) for method in METHODS}
+    _, curves, _, _, _, middle = reading.data
+    errors = {method: curve.largest_error(*middle) for method, curve in curves.items()}
     off = [method for method, error in errors.items() if error > NOTICEABLE_KEUR]
     found = off[0] if len(off) == 1 else "both" if off else "neither"
     measured = (
-        f"Here PDP is off by up to {errors['PDP']:.1f} keur and ALE by up to {errors['ALE']:.1f}, so the answer is: {found}."
+        f"Over the middle 90 % PD is off by up to {errors['PD']:.1f} keur and ALE by up to {errors['ALE']:.1f}, "
+        f"so the answer is: {found}. At the ends ALE is off by up to {curves['ALE'].largest_error():.1f}."
     )
     if prediction is None:
         return measured
@@ -90,81 +108,86 @@ def _verdict(reading: Reading, prediction: str | None) -> str:
 
 
 @cache
-def _asked(correlation: float, model: str) -> _Asked:
-    world = worlds.houses(correlation=correlation)
-    houses = world.X[world.X["square_metres"].between(SIZES_M2[0], SIZES_M2[-1])][:N_HOUSES]
-    predict = _predict(world.truth, model)
-    results = {
-        "PDP": effects.partial_dependence(predict, houses, "square_metres", grid=SIZES_M2),
-        "ALE": effects.ale(predict, houses, "square_metres", bins=SIZES_M2),
-    }
-    truth = world.truth.centred_shape("square_metres", SIZES_M2)
-    impossible = {m: np.mean(np.concatenate([~_possible(houses, int(z), m, world.truth) for z in SIZES_M2])) for m in METHODS}
-    return _Asked(
-        houses,
-        _against_anchor(truth),
-        {m: _against_anchor(r.values) for m, r in results.items()},
-        {m: float(share) for m, share in impossible.items()},
-    )
+def _world(correlation: float) -> World[HousesTruth]:
+    return worlds.houses(N_HOUSES, correlation=correlation)
+
+
+@cache
+def _curve(method: str, correlation: float, intervals: int, model: str) -> _Curve:
+    """The curve of all houses, tails included; PD does not use the number of intervals."""
+    houses, truth = _world(correlation).X, _world(correlation).truth
+    predict = _predict(truth, model)
+    if method == "PD":
+        result = effects.partial_dependence(predict, houses, FEATURE, grid=SIZES_M2)
+    else:
+        result = effects.ale(predict, houses, FEATURE, bins=intervals)
+    grid = result.grid[0]
+    error = result.values - truth.centred_shape(FEATURE, grid)
+    rows = _asked_rows(houses, grid, method)
+    return _Curve(grid, error - np.median(error), rows.assign(possible=truth.possible(rows)))
 
 
 def _predict(truth: HousesTruth, model: str) -> Predict:
     return truth.predict if model == MODELS[1] else truth.predict_wrong_off_support
 
 
-def _against_anchor(values: np.ndarray) -> np.ndarray:
-    """A curve as the price compared with a house of the anchor size: the curves differ by constants that mean nothing."""
-    return values - values[SIZES_M2 == ANCHOR_M2]
+def _asked_rows(houses: pd.DataFrame, grid: np.ndarray, method: str) -> pd.DataFrame:
+    """PD gives every size to every house; ALE moves a house to the two ends of the interval it lives in."""
+    if method == "PD":
+        return pd.concat([houses.assign(**{FEATURE: z}) for z in grid])
+    interval = np.maximum(np.searchsorted(grid, houses[FEATURE]) - 1, 0)
+    return pd.concat([houses.assign(**{FEATURE: grid[interval + end]}) for end in (0, 1)])
 
 
-def _possible(houses: pd.DataFrame, size_m2: int, method: str, truth: HousesTruth) -> np.ndarray:
-    """Which of the rows asked about at this size could exist."""
-    return truth.possible(_asked_rows(houses, size_m2, method))
+def _nearest(grid: np.ndarray, size_m2: int) -> int:
+    """The size closest to this one that the method asks about."""
+    return int(grid[np.abs(grid - size_m2).argmin()])
 
 
-def _asked_rows(houses: pd.DataFrame, size_m2: int, method: str) -> pd.DataFrame:
-    """PDP gives the size to every house; ALE to those in the interval on either side of it."""
-    interval = np.maximum(np.searchsorted(SIZES_M2, houses["square_metres"]), 1)
-    edge = np.searchsorted(SIZES_M2, size_m2)
-    chosen = houses if method == "PDP" else houses[(interval == edge) | (interval == edge + 1)]
-    return chosen.assign(square_metres=size_m2)
-
-
-def _rows_at(houses: pd.DataFrame, size_m2: int, method: str, correlation: float) -> pd.DataFrame:
-    rows = _asked_rows(houses, size_m2, method)
-    return rows.assign(possible=worlds.houses(60, correlation=round(correlation, 2)).truth.possible(rows))
+def _percent(chosen: pd.Series) -> str:
+    return f"{chosen.mean():.1%}"
 
 
 def _draw(reading: Reading, figure: FigureBase) -> None:
-    asked, rows, size_m2, method = reading.data
+    houses, curves, shown, asked_m2, method, middle = reading.data
     height = 0.68
     if isinstance(figure, Figure):
         figure.set_layout_engine("none")  # fixed margins are faster, and the axes do not jump
         height = 0.78
-    left, right = (figure.add_axes((x, 0.14, 0.37, height)) for x in (0.09, 0.615))
-    _draw_rows(asked.houses, rows, left)
-    left.set_title(f"{method} asks at {size_m2} m²")
-    _draw_curves(asked, size_m2, right)
+    left, right = (figure.add_axes((x, 0.14, 0.35, height)) for x in (0.1, 0.63))
+    _draw_rows(houses, shown, left)
+    left.set_title(f"{method} asks at {asked_m2} m²")
+    _draw_curves(curves, asked_m2, middle, right)
 
 
 def _draw_rows(houses: pd.DataFrame, rows: pd.DataFrame, ax: Axes) -> None:
     """The houses there are and the rows asked about; bedrooms are spread a little, so that dots can be told apart."""
     spread = pd.Series(np.random.default_rng(0).uniform(-0.3, 0.3, len(houses)), houses.index)
-    ax.plot(houses["square_metres"], houses["bedrooms"] + spread, ".", color=plots.CONTEXT, ms=3, alpha=0.6, label="houses")
+    ax.plot(houses[FEATURE], houses["bedrooms"] + spread, ".", color=plots.CONTEXT, ms=3, alpha=0.6, label="houses")
     for possible, style, name in ((True, ".", "asked, possible"), (False, "x", "asked, impossible")):
         chosen = rows[rows["possible"] == possible]
         colour = plots.NEGATIVE if possible else plots.POSITIVE
         heights = chosen["bedrooms"] + spread[chosen.index]
-        ax.plot(chosen["square_metres"], heights, style, color=colour, ms=4, mew=1, label=name)
-    ax.set(xlabel="square metres", ylabel="bedrooms", xlim=(45, 175), ylim=(0.3, 7.6), xticks=TICKS_M2, yticks=range(1, 7))
+        ax.plot(chosen[FEATURE], heights, style, color=colour, ms=4, mew=1, label=name)
+    ax.set(xlabel="square metres", ylabel="bedrooms", xlim=(15, 190), ylim=(0.3, 8.2), xticks=TICKS_M2, yticks=range(1, 7))
     ax.legend(loc="upper left", fontsize=7.5, labelspacing=0.2, borderpad=0, handletextpad=0.2)
 
 
-def _draw_curves(asked: _Asked, size_m2: int, ax: Axes) -> None:
-    ax.plot(SIZES_M2, asked.truth, color=plots.TRUTH, lw=6, alpha=0.7, label="truth")
-    ax.plot(SIZES_M2, asked.curves["ALE"], color=plots.ANCHOR, label="ALE")
-    ax.plot(SIZES_M2, asked.curves["PDP"], "--", color=plots.POSITIVE, label="PDP")
-    ax.axvline(size_m2, color=plots.CONTEXT, lw=1)
-    ax.set(xlabel="square metres", ylabel=f"price against {ANCHOR_M2} m² (keur)", ylim=(-175, 115), xticks=TICKS_M2)
+def _draw_curves(curves: dict[str, _Curve], asked_m2: int, middle: tuple[float, float], ax: Axes) -> None:
+    """Each curve as the rule's curve plus its error; levels are a convention, so errors have median zero."""
+    sizes = np.arange(20, 186)
+    ax.axvspan(*middle, color=plots.CONTEXT, alpha=0.15, lw=0, label="middle 90 %")
+    ax.plot(sizes, _rule_curve(sizes), color=plots.TRUTH, lw=6, alpha=0.7, label="the rule")
+    for method, style, colour in (("ALE", "o-", plots.ANCHOR), ("PD", "--", plots.POSITIVE)):
+        curve = curves[method]
+        ax.plot(curve.grid, _rule_curve(curve.grid) + curve.error, style, color=colour, ms=3, label=method)
+    ax.axvline(asked_m2, color=plots.CONTEXT, lw=1)
+    ax.set(xlabel="square metres", ylabel="change of price (keur)", xlim=(15, 190), ylim=(-240, 130), xticks=TICKS_M2)
     ax.set_title("The curves")
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(loc="lower right", fontsize=7.5, labelspacing=0.3)
+
+
+def _rule_curve(sizes: np.ndarray) -> np.ndarray:
+    """Price by the rule against a house of the anchor size, in keur; bedrooms and all else unchanged."""
+    shape = _world(0.0).truth.centred_shape(FEATURE, np.append(sizes, ANCHOR_M2))
+    return shape[:-1] - shape[-1]
