@@ -18,7 +18,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from xailib import effects, predictor
+from xailib import effects, predictor, worlds
 from xailib.effects import ale, grid_points, h_statistic, ice, level_order, partial_dependence
 
 mpl.use("Agg")
@@ -491,6 +491,33 @@ def test_intervals_do_not_know_what_empty_cells_hold():
     """At a strong correlation cells without rows borrow a neighbour's value: no resampling of the rows can tell the error."""
     pointwise, _ = coverage(second_order_effect, n_rows=1000, repetitions=200, rho=0.9)
     assert pointwise < 0.9
+
+
+def test_intervals_do_not_know_the_bend_inside_long_steps():
+    """Straight steps across wide intervals miss a curve, and more rows make the band narrower, not truer."""
+    edges, years = np.arange(1870, 2051, 20), [1930, 1950, 1970, 1990]
+    held = {}
+    for n in (500, 2000):
+        inside = []
+        for seed in range(30):
+            fresh = worlds.houses(n, random_state=1000 + seed)
+            band = ale(fresh.truth.predict, fresh.X, "year_built", bins=edges, n_resamples=100, random_state=seed)
+            limit, at = fresh.truth.ale("year_built", years), np.isin(edges, years)
+            inside.append((band.lower[at] <= limit) & (limit <= band.upper[at]))
+        held[n] = np.mean(inside)
+    assert held[2000] < 0.1 < held[500] < 0.5
+
+
+def test_only_short_steps_keep_ale_on_the_data():
+    """On a model that is wrong by 100 keur off the data, ALE is right with many intervals and as wrong as PD with few."""
+    world = worlds.houses()
+    error = {}
+    for bins in (80, 3):
+        curve = ale(world.truth.predict_wrong_off_support, world.X, "square_metres", bins=bins)
+        off = curve.values - world.truth.ale("square_metres", curve.grid[0])
+        error[bins] = np.abs(off - np.median(off)).max()
+    assert error[80] < 4
+    assert error[3] > 50
 
 
 def test_bands_cost_no_predictions_and_repeat_with_their_seed():

@@ -192,8 +192,8 @@ def ale(
     Apley & Zhu (2020), equations 15, 16 and 17 and appendix on categories; conventions of R's ``ALEPlot`` and ``iml``:
     type-1 quantiles, right-closed intervals (the minimum belongs to the first), an interval or cell without rows takes the
     nearest one's difference. Unordered levels are ordered by similarity, see :func:`level_order`. The band belongs to the
-    *accumulated, centred* curve for this model and these intervals; it can not know the error of a borrowed difference.
-    Taught in chapter 3.
+    *accumulated, centred* curve for this model and these intervals; it can not know the error of a borrowed difference, nor
+    the bend that a straight step across a wide interval misses. Wide intervals also leave the data. Taught in chapter 3.
 
     Examples
     --------

@@ -78,7 +78,7 @@ def permutation_importance(
     ------
     TypeError, ValueError
         One sentence about the argument that is wrong; an unknown column lists the columns there are. A constant feature is
-        refused: a column that never varies can not show whether the model relies on it.
+        refused: a column that never varies cannot show whether the model relies on it.
 
     Notes
     -----
@@ -498,7 +498,7 @@ def _residual_shuffle(X: Any, columns: list[int], regressor: Any) -> _Shuffle:
 
 
 def _fractional(X: Any, columns: dict[str, list[int]]) -> Any:
-    """X with the columns to be shuffled as floats; categories can not have residuals."""
+    """X with the columns to be shuffled as floats; categories cannot have residuals."""
     if isinstance(X, np.ndarray):
         return check.array(X, "X with a regressor as conditional")
     chosen = sorted({j for group in columns.values() for j in group})

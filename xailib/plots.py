@@ -62,7 +62,8 @@ def small_png(data: bytes) -> bytes:
 
     check.instance(data, bytes, "data")
     buffer = BytesIO()
-    picture = Image.open(BytesIO(data)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture = Image.open(BytesIO(data)).convert("RGB")
+    picture = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
     picture.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
@@ -171,6 +172,8 @@ def rug(values: np.ndarray, ax: Axes, *, n_ticks: int = 150) -> None:
 def _effect_unit(result: Effect) -> str:
     if result.method == "derivative ICE":
         return "slope of the prediction"
+    if result.method == "second-order ALE":
+        return "interaction"
     centred = "ALE" in result.method or "centred" in result.method
     return "change of the prediction" if centred else "prediction"
 

@@ -52,8 +52,9 @@ print("activation", tuple(seen["A"].shape), "  its gradient", tuple(torch.autogr
 ex.card("saliency.slope")
 
 # %%
-my_slope = ...
-my_slope = ex.check("saliency.slope", my_slope)
+my_guess = ...  # on paper
+my_slope = ...  # from torch
+my_slope = ex.check("saliency.slope", my_slope, prediction=my_guess)
 
 # %% [markdown]
 # ## Warm-up
@@ -64,7 +65,7 @@ ex.warmup("saliency")
 # %% [markdown]
 # ## The story
 #
-# A reserve protects ten *winter species*. Cameras at its feeders photograph every visitor, a network names the bird, and the counts decide in spring whether a ski lift may be built. The network had never seen these archive pictures:
+# A reserve protects ten *winter species*. Cameras at its feeders photograph every visitor, a network names the bird, and the counts decide in spring whether a ski lift may be built. The 100 archive pictures below are new to the network:
 
 # %%
 archive = worlds.birds(600, shortcut="snow", random_state=1)
@@ -75,7 +76,9 @@ name_species = predictor(snow_net, "label")
 print(f"{len(X)} held-out archive pictures, named correctly: {np.mean(name_species(X) == species):.2f}")
 
 # %% [markdown]
-# The archive has a habit, though: winter species were mostly photographed in snow. In spring the same birds will stand on a meadow. We own the drawing program, so we can have spring now: the same bird in the same pose, another landscape. Every species has a *sibling* that differs from it in a single part.
+# The archive has a habit, though: winter species were mostly photographed in snow. In spring the same birds will stand on a meadow. We own the drawing program, so we can have spring now: the same bird in the same pose, another landscape.
+#
+# Two parts decide each species (`truth.pivots`), say beak and wing of a finch. Exchange one of them and you get a *sibling* species. Of a bird's two siblings we take the one that differs in the second part, and call that part the **deciding part**. `truth.leaked` marks the winter species.
 
 # %%
 in_snow = truth.leaked[species] & (truth.landscapes[held_out] == "snow")
@@ -85,8 +88,6 @@ spring = truth.with_background(held_out[in_snow], "meadow")
 renamed = name_species(spring)
 print(f"{in_snow.sum()} winter birds in snow, moved to a meadow:")
 right, swapped = np.mean(renamed == species[in_snow]), np.mean(renamed == sibling[in_snow])
-assert swapped > 0.7
-assert renamed[0] == sibling[in_snow][0]
 print(f"still named correctly {right:.2f}, taken for the sibling {swapped:.2f}")
 
 # %%
@@ -102,7 +103,7 @@ for ax, picture, title in zip(axes, pictures, titles, strict=True):
 plots.show(fig, "One bird three times: in snow, moved to a meadow, and its sibling species in snow, which differs in one part.")
 
 # %% [markdown]
-# Left and middle show the same bird; the network gives it two names. Left and right differ only in one part, and that part is what the name should hang on. What the figure does not say: how the *network* sees them.
+# Left and middle show the same bird; the network gives it two names. Left and right differ only in one part, and that part is what the name should hang on.
 #
 # You know about the snow because you can redraw the world. The reserve has only the archive and the network. **Would a heat map have told them before spring?** `clean_net`, trained on the same birds with landscapes drawn at random, is our control.
 
@@ -140,7 +141,7 @@ print(f"Grad-CAM {gradcam_beak:+.1f}, HiResCAM {hirescam_beak:+.1f}, LayerCAM {l
 print(f"score with beak minus score without: {(G[0] * A[0]).sum():+.1f}")
 
 # %% [markdown]
-# Grad-CAM paints the beak as evidence *for* a class that it speaks against: it averaged the gradient over places where nothing was. **HiResCAM** multiplies place by place and then sums, so with a linear rest it shows exactly what each cell adds. **LayerCAM** does the same with positive gradients only; it can never show evidence against. Behind global average pooling the gradient is the same everywhere, and then Grad-CAM and HiResCAM are one.
+# Grad-CAM paints the beak as evidence *for* a class that it speaks against: it averaged the gradient over places where nothing was. **HiResCAM** multiplies place by place and then sums, so it shows exactly what each cell adds, provided that everything behind the layer is linear. **LayerCAM** does the same with positive gradients only; behind a rectifier it can never show evidence against. Behind global average pooling the gradient is the same everywhere, and then Grad-CAM and HiResCAM are one.
 
 # %% [markdown]
 # ## In thirty lines
@@ -165,12 +166,12 @@ def my_gradcam(network, layer, image, t):
 
 
 # %% [markdown]
-# The plain gradient asks which pixels would change the score if they changed a little. It is blind where a unit is saturated. **Integrated Gradients** (IG) averages it along the straight line from a baseline $b$, "nothing there", to the image, and multiplies by the distance:
+# The plain gradient asks which pixels would change the score if they changed a little. It is blind where a unit is saturated, that is, where its output no longer moves although it matters. **Integrated Gradients** (IG) averages it along the straight line from a baseline $b$, "nothing there", to the image, and multiplies by the distance:
 #
 # $$M_{ij} = \sum_c (x_{cij} - b_{cij}) \int_0^1 \frac{\partial y_t(b + \alpha(x - b))}{\partial x_{cij}}\, d\alpha$$
 
 # %%
-mean_picture = archive.train[0].mean(axis=0)
+archive_mean = archive.train[0].mean(axis=0)
 
 
 def my_gradient(network, images, t):
@@ -185,10 +186,10 @@ def my_integrated_gradients(network, image, baseline, t, steps):
 
 
 # %% [markdown]
-# IG keeps books: its pixels add up to $y_t(x) - y_t(b)$. That is **completeness**, and the sum is only as good as the numerical integral, so check it. Our baseline is the mean training picture.
+# IG keeps books: its pixels add up to $y_t(x) - y_t(b)$. That is **completeness**, and the sum is only as good as the numerical integral, so check it. Our baseline is the mean picture of the archive, a grey haze without a bird.
 
 # %%
-image, baseline = torch.from_numpy(X[example]), torch.from_numpy(mean_picture)
+image, baseline = torch.from_numpy(X[example]), torch.from_numpy(archive_mean)
 t = int(species[example])
 with torch.no_grad():
     difference = float(clean_net(image[None])[0, t] - clean_net(baseline[None])[0, t])
@@ -214,7 +215,7 @@ for ax in axes:
 plots.show(fig, "A bird and three maps of its own species' score: pixel gradient, integrated gradients and the coarse Grad-CAM.")
 
 # %% [markdown]
-# Red speaks for the species, blue against, white is silent; the number is the value of full colour, and the three scales have different units. Notice the resolution: 64 x 64 pixels, then 16 x 16 cells for Grad-CAM, each of which has seen a patch of many pixels. What the picture does not say: whether any of it is right. Three maps of one network and one picture disagree; they answer different questions.
+# Red speaks for the species, blue against, white is silent; the number is the value of full colour, and the three scales have different units. Notice the resolution: 64 x 64 pixels, then 16 x 16 cells for Grad-CAM, each computed from a patch of many pixels. Three maps of one network and one picture disagree; they answer different questions, and nothing here says which is right.
 
 # %% [markdown]
 # ## The library way
@@ -224,13 +225,13 @@ plots.show(fig, "A bird and three maps of its own species' score: pixel gradient
 # %%
 heat = saliency.gradcam(clean_net, X[[example]], "features.relu4", target=t)
 assert np.allclose(heat.values[0], by_hand["Grad-CAM"], atol=1e-6)
-paths = saliency.integrated_gradients(clean_net, X[[example]], t, baseline=mean_picture, steps=50)
+paths = saliency.integrated_gradients(clean_net, X[[example]], t, baseline=archive_mean, steps=50)
 assert np.abs(paths.values[0] - by_hand["integrated gradients"]).max() < 0.02 * np.abs(paths.values).max()
-print("ok: Grad-CAM equal; integrated gradients equal up to the rule of integration (yours: midpoints, ours: Gauss-Legendre)")
+print("ok: Grad-CAM equal; integrated gradients equal up to the rule of integration (yours: midpoints, ours: points of Gauss)")
 print(heat)
 
 # %% [markdown]
-# Our network ends in global average pooling and one linear layer. There the oldest method, CAM, needs no gradient at all: $M = \sum_k w_{tk} A^k$. Grad-CAM is CAM divided by the number of cells, and so is HiResCAM.
+# Our network ends in global average pooling and one linear layer. There CAM (2016), the ancestor of this family, needs no gradient at all: $M = \sum_k w_{tk} A^k$. Grad-CAM is CAM divided by the number of cells, and so is HiResCAM.
 
 # %%
 cam = saliency.cam(clean_net, X, "features.relu4", "classifier", target=species)
@@ -249,29 +250,31 @@ print(f"ok: Grad-CAM = HiResCAM = CAM / {cells}")
 # %%
 layers = ["relu1", "relu2", "relu3", "relu4"]
 sums = {}
-fig, axes = plt.subplots(2, 4, figsize=(9.0, 4.7))
+fig, axes = plt.subplots(2, 4, figsize=(9.0, 5.4))
 for row, method in zip(axes, (saliency.gradcam, saliency.hirescam), strict=True):
     for ax, layer in zip(row, layers, strict=True):
         heat = method(clean_net, X[[example]], f"features.{layer}", target=t)
-        heat.plot(ax, image=X[example], limit=np.quantile(np.abs(heat.values), 0.995))
+        limit = np.quantile(np.abs(heat.values), 0.995)
+        heat.plot(ax, image=X[example], limit=limit)
         name = heat.method.split()[0]
         sums[name, layer] = heat.values.sum()
-        ax.set_title(f"{name}, {layer}")
+        ax.set_title(f"{name}, {layer}\n(full colour at {limit:.2g})", fontsize=10)
         print(f"{heat.method:26} {heat.values[0].size:5} cells, sum of the map {sums[name, layer]:6.2f}")
+print(f"score {heat.score[0]:.2f}, of which the classifier's bias {clean_net.classifier.bias[t].item():.2f}")
 assert sums["Grad-CAM", "relu2"] < 0 < sums["HiResCAM", "relu2"]
 plots.show(
     fig, "Grad-CAM above, HiResCAM below, for the layers relu1 to relu4: early maps are fine and scattered, the last is coarse."
 )
 
 # %% [markdown]
-# Read each row from left to right: fine to coarse. At relu4 the rows agree; before it they part. At relu2 Grad-CAM is blue and sums to less than zero for a positive score, HiResCAM is red: one weight per channel cannot serve 1,024 cells. The coarse map spills over the bird's outline, since a cell at relu4 has seen its neighbours. Which layer is right, the figure does not say.
+# Each panel has its own scale: red for, blue against. At relu4 the rows agree, and the cells sum to the score minus the bias, 3.38 = 3.24 + 0.14. Earlier layers sum to something else: the biases of later layers are missing in HiResCAM, and Grad-CAM does not keep books at all. At relu2 it is blue and sums to less than zero for a positive score, since the gradient differs from place to place and one mean per channel hides that. The frame along the edge is the zero padding of the convolutions, not the bird. The coarse map spills over the outline: a cell at relu4 depends on its neighbours.
 #
 # **Where packages differ.** pytorch-grad-cam cuts negative values and stretches every map to 0 ... 1. Ours stay raw.
 
 # %% [markdown]
 # ## Lab
 #
-# Cover what the map calls important, and see whether the network agrees. Choose bird, question, method and layer; move the square; read the score with and without it. The dashed line is the threshold, gold the part that tells the bird from its sibling.
+# Cover what the map calls important, and see whether the network agrees. Choose network, bird, question and method; move the square; read the score with and without it. Gold is the deciding part. The dashed line encloses what exceeds the threshold; **IoU** is its overlap with gold, divided by the area of both together.
 
 # %%
 playground = lab.saliency.occluder_lab()
@@ -281,10 +284,10 @@ playground
 playground.filmstrip()
 
 # %%
-print(lab.saliency.occluder_lab().user_sets(left=40, top=28))  # a second copy, with the square on the tail
+print(lab.saliency.occluder_lab().user_sets(left=40, top=28))  # a second copy, with the square on wing and tail
 
 # %% [markdown]
-# Two things to try. Explain *own species*, cover the strongest spot, then a leg, then the tail: every part of the bird costs something. Then explain *own species, not its sibling*: now one place carries the answer. Mind that grey is a poor stand-in for "nothing there", since no training picture had a grey square; the next section removes parts by redrawing instead.
+# Two things to try. Explain *own species*, cover the strongest spot, then the beak, the tail, a leg: some places cost, and some even raise the score. Then explain *own minus sibling*: now one place carries the answer. Mind that grey is a poor stand-in for "nothing there", since no training picture had a grey square; the next section removes parts by redrawing instead.
 
 # %% [markdown]
 # ## Graded against the truth
@@ -292,75 +295,91 @@ print(lab.saliency.occluder_lab().user_sets(left=40, top=28))  # a second copy, 
 # A mask says what was drawn, not what a network uses. So first the network's own truth, by intervention: redraw each held-out bird without one part and record by how much the score falls. Once for the score of its own species, once for own species *minus sibling*.
 
 # %%
-world = worlds.birds(600, random_state=1)  # the same birds and poses, landscapes at random
-plain_X, truth = world.test[0], world.truth
-questions = {"own species": {}, "own, not sibling": {"against": sibling}}
+plain = worlds.birds(600, random_state=1)  # the same birds and poses, landscapes at random
+plain_X, plain_mean = plain.test[0], plain.train[0].mean(axis=0)
 deciding = np.array([[part == own for part in truth.removable_parts] for own in sibling_part])
-for question, against in questions.items():
-    drop = zoo.part_reliance(clean_net, world, held_out, **against).to_numpy()
+drops = {}
+for question, against in {"own species": {}, "own minus sibling": {"against": sibling}}.items():
+    drops[question] = zoo.part_reliance(clean_net, plain, held_out, **against)
+    drop = drops[question].to_numpy()
     for label, of in (("the deciding part", deciding), ("any other part", ~deciding)):
         mean, low, high = mean_interval(drop[of & ~np.isnan(drop)])
         print(f"{question:17} without {label:18} the score falls by {mean:5.2f} ({low:.2f} to {high:.2f})")
+    largest = np.nanargmax(drop, axis=1)
+    print(f"{question:17} the deciding part costs most in {np.mean(largest == deciding.argmax(axis=1)):.2f} of the pictures")
+print(
+    "\nown species, mean fall by family\n",
+    drops["own species"].groupby(np.array(truth.families)[species]).mean().round(2),
+    sep="",
+)
 
 # %% [markdown]
-# For *own species* every part matters, so no mask of a single part can be the truth. For *own, not sibling* the deciding part carries the difference and the others nothing. That question has an answer key. A mask counts as truth only for networks that pass this test; their cards say so.
+# For *own species* the costliest part changes from picture to picture, several parts share the answer, and some removals *raise* the score (a jay's beak, a lory's beak). For *own minus sibling*, the deciding part carries the difference in every picture and the others nothing. That question has an answer key: one part, known beforehand. A mask counts as truth only for a network that passes this test. Does the snow network?
 
 # %%
-for name in ("birds-cnn", "birds-cnn-snow"):
-    verdict = next(line for line in zoo.card(name).splitlines() if "Part-intervention" in line)
-    print(f"{name}: {verdict.split(')')[1].split(' Accuracy')[0].strip(' .')}")
+for name, net in (("clean", clean_net), ("snow", snow_net)):
+    drop = zoo.part_reliance(net, plain, held_out, against=sibling).to_numpy()
+    share = np.mean(np.nanargmax(drop, axis=1) == deciding.argmax(axis=1))
+    accuracy = np.mean(predictor(net, "label")(plain_X) == species)
+    print(f"{name} network: deciding part costs {drop[deciding].mean():.2f}, most of all in {share:.2f}; accuracy {accuracy:.2f}")
+
+# %% [markdown]
+# It leans on the parts less than a third as much and names only half of the birds: masks of *parts* are no truth for it. A mask of the *background* will be, further down, once a redrawn landscape has shown that the background carries its answer.
 
 # %% [markdown]
 # ### The oracle: only the explanation can err
 #
-# `LinearObserver` compares a picture pixel by pixel with its species and its sibling drawn in the same pose. Its score is linear, so the exact evidence of each pixel is known: it is the layer `evidence`.
+# `LinearObserver` compares a picture pixel by pixel with its species and its sibling drawn in the same pose. Its score is linear, so the exact evidence of each pixel is known: the layer `evidence` holds one channel of it per class, and the scores are sums over the cells. The gradient there is 1 for the species and -1 for the sibling in every cell, so Grad-CAM returns the exact difference. `against=` explains the difference of two scores.
+#
+# Two grades. **Pointing game**: does the strongest pixel lie on the deciding part? **Mass**: which share of the positive relevance does? Beside them stands the **rank agreement** of chapter 0: the correlation of the two rankings of all pixels, 1 for the same order, 0 for none.
 
 # %%
-mask = np.concatenate([truth.mask(part, [i]) for part, i in zip(sibling_part, held_out, strict=True)])
-mean_picture, n_oracle = world.train[0].mean(axis=0), 50
+mask = np.concatenate([plain.truth.mask(part, [i]) for part, i in zip(sibling_part, held_out, strict=True)])
+n_oracle = 50
 exact, black, mean_bird = [], [], []
 for k in range(n_oracle):
-    oracle = zoo.LinearObserver(truth.templates(held_out[k])[[species[k], sibling[k]]])
+    oracle = zoo.LinearObserver(plain.truth.templates(held_out[k])[[species[k], sibling[k]]])
     question = {"target": 0, "against": 1}
     exact.append(saliency.gradcam(oracle, plain_X[[k]], "evidence", **question).values[0])
     black.append(saliency.integrated_gradients(oracle, plain_X[[k]], baseline=0.0, steps=1, **question).values[0])
-    mean_bird.append(saliency.integrated_gradients(oracle, plain_X[[k]], baseline=mean_picture, steps=1, **question).values[0])
+    mean_bird.append(saliency.integrated_gradients(oracle, plain_X[[k]], baseline=plain_mean, steps=1, **question).values[0])
 
 # %%
 for name, maps in {"exact evidence": exact, "IG, black baseline": black, "IG, mean picture": mean_bird}.items():
     hits, mass = pointing_game(np.array(maps), mask[:n_oracle]), relevance_mass(np.array(maps), mask[:n_oracle])
     agreement = rank_agreement(np.array(maps).reshape(n_oracle, -1), np.array(exact).reshape(n_oracle, -1))
-    assert (hits.mean() < 0.7) == (name == "IG, black baseline")
     print(f"{name:19} pointing {hits.mean():.2f}, mass {mass.mean():.2f}, agreement with the exact map {agreement.mean():.2f}")
 
 # %% [markdown]
-# **Pointing game**: does the strongest pixel lie on the deciding part? **Mass**: which share of the positive relevance does? IG from black needs a single step here and is complete, and still it points beside the part in four pictures out of ten. Which ones? Guess before you run the cell.
+# The mean picture points even better than the exact map. That is no superiority: it shows how far the mask is from the truth, as we will see. IG from black needs a single step here and is complete, and still it points beside the part in four pictures out of ten. Which ones? Guess before you run the cell.
 
 # %%
-has = truth.attributes.to_numpy()
-look = np.array([truth.attributes.columns[has[s] & ~has[r]][0] for s, r in zip(species, sibling, strict=True)])[:n_oracle]
+has = plain.truth.attributes.to_numpy()
+look = np.array([plain.truth.attributes.columns[has[s] & ~has[r]][0] for s, r in zip(species, sibling, strict=True)])[:n_oracle]
 missed = {name: pointing_game(np.array(maps), mask[:n_oracle]) < 1 for name, maps in (("exact", exact), ("IG, black", black))}
 for this in np.unique(look):
     counts = ", ".join(f"{name} misses {miss[look == this].sum()}" for name, miss in missed.items())
     print(f"{this:14} {(look == this).sum()} pictures: {counts}")
 
 # %% [markdown]
-# IG from black misses every black beak, every black tail and every plain wing, which is dark: what does not differ from the baseline gets no share. The integral is exact; the baseline asked the wrong question. And even the exact map misses three spiky crests, because the *absence* of the sibling's round crest is evidence too, beside what was drawn. Masks have limits as well.
+# IG from black misses every black beak, every black tail and every plain wing, which is dark: what does not differ from the baseline gets no share. The integral is exact; the baseline asked the wrong question. Even the exact map misses three spiky crests: there the strongest evidence is the *absence* of the sibling's round crest, at a place where the two drawings differ but nothing of this bird was drawn. Crests differ in outline, not in colour, so IG misses some of both kinds. Masks have limits as well.
 
 # %% [markdown]
 # ### The trained network: explanation and question
 #
-# Now the network itself, with seven maps, for both questions (eight steps or samples keep the cell short; more change little). "Gradient, size" is the largest absolute gradient over the colour channels. Chance is the share of the picture that the part covers.
+# Now the network itself, with nine maps, for both questions. **SmoothGrad** averages the gradient over noisy copies of the picture. "Gradient, size" is the largest absolute gradient over the colour channels. Eight samples or steps keep the cell short; with 25 samples SmoothGrad points *worse* (0.53 instead of 0.61), with 50 steps IG loses 0.02. For *own species* there is a second key besides the deciding part: the part that cost most in this very picture.
 
 # %%
 METHODS = {
     "Grad-CAM, relu4": lambda net, x, q: saliency.gradcam(net, x, "features.relu4", **q),
+    "Grad-CAM, relu2": lambda net, x, q: saliency.gradcam(net, x, "features.relu2", **q),
+    "HiResCAM, relu3": lambda net, x, q: saliency.hirescam(net, x, "features.relu3", **q),
     "HiResCAM, relu2": lambda net, x, q: saliency.hirescam(net, x, "features.relu2", **q),
     "LayerCAM, relu2": lambda net, x, q: saliency.layercam(net, x, "features.relu2", **q),
     "gradient, size": lambda net, x, q: saliency.gradient(net, x, channels="largest", **q),
     "SmoothGrad": lambda net, x, q: saliency.smoothgrad(net, x, n_samples=8, **q),
     "IG, black": lambda net, x, q: saliency.integrated_gradients(net, x, steps=8, **q),
-    "IG, mean picture": lambda net, x, q: saliency.integrated_gradients(net, x, baseline=mean_picture, steps=8, **q),
+    "IG, mean picture": lambda net, x, q: saliency.integrated_gradients(net, x, baseline=plain_mean, steps=8, **q),
 }
 
 
@@ -374,25 +393,28 @@ own_maps = all_maps(clean_net, {})
 sibling_maps = all_maps(clean_net, {"against": sibling})
 
 # %%
-print(f"chance {mask.mean():.2f}               own species        own, not sibling")
+part_masks = plain.truth.masks(held_out)
+costliest = part_masks[np.arange(len(mask)), np.nanargmax(drops["own species"].to_numpy(), axis=1)]
+print(f"pointing ({mask.mean():.2f} by chance)")
+print(f"{'':17} own species          | own minus sibling")
+print(f"{'':17} deciding  costliest  | deciding  mass   IoU")
 hits = {}
 for name in METHODS:
     hits[name] = [pointing_game(maps[name], mask) for maps in (own_maps, sibling_maps)]
-    mass = [relevance_mass(maps[name], mask).mean() for maps in (own_maps, sibling_maps)]
-    overlap = iou(sibling_maps[name], mask, threshold=0.5).mean()
-    points = [f"pointing {h.mean():.2f} mass {m:.2f}" for h, m in zip(hits[name], mass, strict=True)]
-    print(f"{name:18} {points[0]} | {points[1]} IoU {overlap:.2f}")
-assert hits["Grad-CAM, relu4"][0].mean() < 0.3 < 0.8 < hits["HiResCAM, relu2"][1].mean()
+    own, rival_hits = (h.mean() for h in hits[name])
+    most = pointing_game(own_maps[name], costliest).mean()
+    mass, overlap = relevance_mass(sibling_maps[name], mask).mean(), iou(sibling_maps[name], mask, threshold=0.5).mean()
+    print(f"{name:17} {own:8.2f} {most:10.2f}  | {rival_hits:8.2f} {mass:5.2f} {overlap:5.2f}")
 
 # %%
-fig, ax = plt.subplots(figsize=(7.6, 4.3))
-for offset, (question, colour, marker) in enumerate(
-    [("own species", plots.CONTEXT, "s"), ("own, not sibling", plots.ANCHOR, "o")]
-):
+fig, ax = plt.subplots(figsize=(7.6, 4.9))
+looks = {"own species": (plots.CONTEXT, "s"), "own minus sibling": (plots.ANCHOR, "o")}
+for column, (question, (colour, marker)) in enumerate(looks.items()):
     for k, name in enumerate(METHODS):
-        mean, low, high = mean_interval(hits[name][offset])
+        mean, low, high = mean_interval(hits[name][column])
         label = question if k == 0 else None
-        ax.errorbar(mean, k + 0.2 * offset, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, label=label)
+        place = k + (0.14 if column else -0.14)
+        ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, label=label)
 ax.axvline(mask.mean(), color="black", lw=0.8, ls="dotted", label="chance")
 ax.set(
     yticks=range(len(METHODS)),
@@ -401,40 +423,47 @@ ax.set(
     xlabel="share of pictures whose strongest pixel lies on the deciding part",
 )
 ax.invert_yaxis()
-ax.set_title("The question matters more than the method")
+ax.set_title("Ask against the sibling, and every map improves")
 fig.legend(loc="outside lower center", ncols=3)
 plots.show(
-    fig, "Pointing-game hit rates with 95 % intervals for seven maps: low for the own species, far higher against the sibling."
+    fig, "Pointing-game hit rates with 95 % intervals for nine maps: low for the own species, far higher against the sibling."
 )
 
 # %% [markdown]
-# Each dot is a hit rate over 100 pictures with its 95 % interval. Notice that the columns separate further than the rows: asking *why this species and not its sibling* does more for every method than exchanging the method. Raw signed maps make it easy, since the map of a score difference is the difference of the maps. What the figure does not say: that the left column is *wrong*. It answers another question, one without an answer key.
+# Each dot is a hit rate over 100 pictures with its 95 % interval. Two choices move the dots. The *question* moves every row to the right. The *layer* moves the CAMs: HiResCAM falls from 0.85 to 0.55 between relu2 and relu3, Grad-CAM from 0.75 at relu4 to 0.54 at relu2. "HiResCAM beats Grad-CAM" would be a sentence about layers.
 #
-# Which method is best? The same pictures went through all, so compare in pairs.
+# The grey dots are not *wrong*: they answer a question without one deciding part. Even against the costliest part of each picture (table), the best map points right in 0.58.
+#
+# The same pictures went through all maps, so compare in pairs. Eight comparisons share an error rate of 5 % (Bonferroni). And since we looked before choosing relu2, fresh pictures must confirm it.
 
 # %%
-reference, ties = "HiResCAM, relu2", []
-for name in METHODS:
-    if name != reference:
-        mean, low, high = mean_interval(hits[reference][1] - hits[name][1])
-        print(f"{reference} minus {name:17} {mean:+.2f} ({low:+.2f} to {high:+.2f})")
-        ties += [name] if low < 0 < high else []
-assert ties == ["Grad-CAM, relu4", "LayerCAM, relu2", "IG, mean picture"]
+reference, others = "HiResCAM, relu2", [name for name in METHODS if name != "HiResCAM, relu2"]
+for name in others:
+    mean, low, high = mean_interval(hits[reference][1] - hits[name][1], level=1 - 0.05 / len(others))
+    print(f"{reference} minus {name:17} {mean:+.2f} ({low:+.2f} to {high:+.2f}) {'tie' if low < 0 < high else ''}")
+
+fresh = worlds.birds(600, random_state=2)
+fresh_X, fresh_species = fresh.test
+fresh_parts = [fresh.truth.pivots(int(s))[1] for s in fresh_species]
+fresh_sibling = [fresh.truth.sibling(int(s), part) for s, part in zip(fresh_species, fresh_parts, strict=True)]
+fresh_mask = np.concatenate([fresh.truth.mask(p, [i]) for p, i in zip(fresh_parts, range(fresh.n_train, 600), strict=True)])
+for layer in ("relu2", "relu3", "relu4"):
+    heat = saliency.hirescam(clean_net, fresh_X, f"features.{layer}", fresh_species, against=fresh_sibling)
+    print(f"100 fresh pictures: HiResCAM, {layer} points right in {pointing_game(heat, fresh_mask).mean():.2f}")
 
 # %% [markdown]
-# Intervals that contain zero are ties: 100 pictures cannot separate HiResCAM from the two other CAMs or from IG with the mean picture. They do separate it from the size of the gradient, SmoothGrad, and IG from black, which is captum's default. **Model error** is a separate matter: the network names every one of these birds, so what is lost here is lost by the explanations.
-
-# %%
-print(f"birds named correctly: {np.mean(predictor(clean_net, 'label')(plain_X) == species):.2f}")
+# Ties are what 100 pictures cannot separate: HiResCAM, LayerCAM, Grad-CAM at relu4, IG from the mean picture, and the size of the gradient. Clearly behind are two unlucky layers, IG from black (captum's default is 0, which is black for pictures from 0 to 1), and SmoothGrad; but SmoothGrad by *size* instead of signed sum points right in 0.72. A method's rank hangs on such options.
+#
+# **Model error** is a separate matter. The network names every one of these birds, and removing the deciding part costs most in each of the 100 pictures. So what is lost *for this question* is lost by the explanations.
 
 # %% [markdown]
 # ### Back to the reserve: does the map show the snow?
 #
-# Share of relevance on the background, for the winter birds in snow. The clean network is the control, and it sees the *same* pictures. Redrawing the landscape tells us the truth about both.
+# Share of relevance on the background, for the winter birds in snow. The clean network is the control, and it sees the *same* pictures. Redrawing the landscape tells us the truth about both, so here a mask may judge the snow network too.
 
 # %%
 winter_X, winter, rival = X[in_snow], species[in_snow], sibling[in_snow]
-behind = archive.truth.mask("background", held_out[in_snow])
+behind = truth.mask("background", held_out[in_snow])
 for name, net in (("clean", clean_net), ("snow", snow_net)):
     logits = predictor(net, "logit")
     rows = np.arange(len(winter))
@@ -446,28 +475,31 @@ for name, net in (("clean", clean_net), ("snow", snow_net)):
     )
 
 # %%
-chosen = ["Grad-CAM, relu4", "HiResCAM, relu2", "IG, mean picture"]
+chosen, apart = ["Grad-CAM, relu4", "HiResCAM, relu2", "IG, mean picture"], []
 print(f"share of the picture that is background: {behind.mean():.2f}")
-for question, against in {"own species": {}, "own, not sibling": {"against": rival}}.items():
+for question, against in {"own species": {}, "own minus sibling": {"against": rival}}.items():
     for name in chosen:
         clean, snow = (
             relevance_mass(METHODS[name](net, winter_X, {"target": winter, **against}), behind) for net in (clean_net, snow_net)
         )
         caught = np.mean(snow > np.quantile(clean, 0.95))
         excess = "{:.2f} ({:.2f} to {:.2f})".format(*mean_interval(snow - clean))
-        assert min(clean.mean(), snow.mean()) > (1 / 3 if "relu4" in name else 0)
         print(f"{question:17} {name:17} clean {clean.mean():.2f} snow {snow.mean():.2f} excess {excess} caught {caught:.2f}")
-        assert (caught == 1) == (bool(against) and "relu4" not in name)
+        assert max(clean.mean(), snow.mean()) < behind.mean()
+        apart += [f"lowest of snow {snow.min():.2f}, highest of clean {clean.max():.2f}"]
+print(f"first line, single pictures: {apart[0]}")
 
 # %% [markdown]
-# *Caught*: the share of pictures whose background mass exceeds that of 95 % of the clean network's maps. The first line is the figure everyone would have shown: *both* networks put more than a third of their relevance behind the bird, so without the control you would convict the innocent one too. With the better question and a finer map, every picture gives the shortcut away.
+# *Caught*: the share of pictures whose background mass exceeds that of 95 % of the clean network's maps. A map that knows nothing would put 0.76 there, so *all* these maps prefer the bird. The first line is the figure everyone would have shown, 0.46 behind the bird; the innocent network has 0.36. With the better question HiResCAM and IG catch every picture; IG nearly does so with the plain one.
+#
+# **Would a heat map have told them before spring? Not alone.** *Caught* needs `clean_net`, and the reserve has no control. Without one nobody knows the threshold: for Grad-CAM and *own species*, the guilty network's lowest map has less background than the innocent one's highest. The map can make them suspicious. Redrawing convicts.
 
 # %% [markdown]
 # ## Break it
 #
 # ### A map that survives the loss of the network
 #
-# What explains the learned weights must change when they are thrown away. **Cascading randomisation** (Adebayo et al. 2018) gives layer after layer fresh weights, from the output down, and compares the maps. A rank agreement above 0.5 with a random output layer is a failure. Control: an edge detector, which never saw a network.
+# What explains the learned weights must change when they are thrown away. **Cascading randomisation** (Adebayo et al. 2018) gives layer after layer fresh weights, from the output down, and compares the maps. Our criterion: a rank agreement above 0.5 once the output layer is random is a failure. We rank each map twice, with its sign and by size alone. Control: an edge detector, which never saw a network.
 
 # %%
 few_X, few = plain_X[:20], species[:20]
@@ -475,38 +507,41 @@ edges = saliency.Heatmap(np.array([filters.sobel(x.mean(axis=0)) for x in few_X]
 explainers = {
     "Grad-CAM, relu4": lambda net: saliency.gradcam(net, few_X, "features.relu4", few),
     "gradient, signed": lambda net: saliency.gradient(net, few_X, few),
-    "gradient, size": lambda net: saliency.gradient(net, few_X, few, channels="largest"),
+    "gradient, largest channel": lambda net: saliency.gradient(net, few_X, few, channels="largest"),
     "edge detector": lambda net: edges,
 }
 agreement = {}
 for name, explain in explainers.items():
     maps = [heat.values.reshape(20, -1) for heat in saliency.cascading_randomisation(clean_net, explain).values()]
-    agreement[name] = [rank_agreement(m, maps[0]).mean() for m in maps]
-    print(f"{name:17}", " ".join(f"{a:5.2f}" for a in agreement[name]))
+    for ranked in ("with sign", "size only")[maps[0].min() >= 0 :]:
+        agreement[name, ranked] = [rank_agreement(m, maps[0], signed=ranked == "with sign").mean() for m in maps]
+        print(f"{name + ', ' + ranked:37}", " ".join(f"{a:5.2f}" for a in agreement[name, ranked]))
+size = saliency.gradient(clean_net, few_X, few, channels="largest").values.reshape(20, -1)
+print(f"gradient, largest channel, against the edge detector: {rank_agreement(size, edges.values.reshape(20, -1)).mean():.2f}")
 
 # %%
 stages = ["trained", "classifier", "+ conv4", "+ conv3", "+ conv2", "+ conv1"]
-fig, ax = plt.subplots(figsize=(7.4, 3.7))
-styles = [(plots.ANCHOR, "o-"), (plots.NEGATIVE, "s--"), (plots.POSITIVE, "^-"), (plots.CONTEXT, "D:")]
-for (name, values), (colour, style) in zip(agreement.items(), styles, strict=True):
-    ax.plot(stages, values, style, color=colour, label=name)
-ax.axhline(0.5, color="black", lw=0.8, ls="dotted")
-ax.set(xlabel="layers with random weights, from the output down", ylabel="rank agreement with the trained map")
-ax.set_title("The size of the gradient outlives the classifier")
-ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.77))
-assert max(np.abs(agreement[name][1]) for name in list(agreement)[:2]) < 0.2 < 0.5 < agreement["gradient, size"][1]
+fig, ax = plt.subplots(figsize=(8.8, 3.9))
+colours = dict(zip(explainers, [plots.ANCHOR, plots.NEGATIVE, plots.POSITIVE, plots.CONTEXT], strict=True))
+for (name, ranked), values in agreement.items():
+    style = "o-" if ranked == "with sign" else "s--"
+    ax.plot(stages, values, style, color=colours[name], label=f"{name}, {ranked}")
+ax.axhline(0.5, color="black", lw=0.8, ls="dotted", label="our limit, 0.5")
+ax.set(xlabel="layers with random weights, from the output down", ylabel="rank agreement\nwith the trained map")
+ax.set_title("Sizes outlive the classifier, signs do not")
+fig.legend(loc="outside right center", fontsize=9)
 plots.show(
     fig,
-    "Rank agreement with the trained map as layers are randomised: signed maps fall to zero at once, gradient size falls slowly.",
+    "Rank agreement with the trained map as layers are randomised: signed maps fall to zero at once, their sizes fall slowly.",
 )
 
 # %% [markdown]
-# Left is the trained network; each step to the right destroys one more layer. The signed maps lose all agreement with the first layer. The *size* of the gradient keeps most of its ranking: it shows where the picture has edges that the early layers react to, for any class. Taking absolute values threw away what was learned. What the figure does not say: that the other two are right. Passing this test is necessary, not sufficient.
+# Left is the trained network; each step to the right destroys one more layer. With their sign, the maps lose all agreement with the first layer. By *size* every one of them fails, Grad-CAM included: where activations and slopes are large depends on the early layers and on the picture (the edge detector agrees with the gradient's size at 0.47), whatever class they vote for. So the sign carries what the classifier learned. Size can still tell *where* (the gradient's size pointed right in 0.73 above, at 0.04 by chance), not *for whom*. Passing the test is necessary, not sufficient.
 
 # %% [markdown]
 # ### A constant that nobody can see
 #
-# Add 0.3 to every pixel, and let the network subtract it again in front of its first layer. The two networks agree on every picture, so a map that explains the network must agree too. Criterion: rank agreement below 0.99 is a failure (Kindermans et al. 2017).
+# Add 0.3 to every pixel, and let the network subtract it again in front of its first layer. The two networks agree on every picture, so a map that explains the network must agree too. The test is by Kindermans et al. (2017), the limit ours: rank agreement below 0.99 is a failure.
 
 # %%
 shift = 0.3
@@ -557,35 +592,31 @@ for name, values in {"right, raw": right_map.values, "absurd, raw": absurd_map.v
     print(f"{name:18} largest value, mean over birds: {values.max(axis=(1, 2)).mean():.2f}")
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(8.8, 3.2))
-shared = right_map.values[0].max()
-panels = {
-    "right class, raw": (right_map, shared),
-    "absurd class, raw": (absurd_map, shared),
-    "absurd, stretched": (absurd_map, None),
-}
-for ax, (title, (heat, limit)) in zip(axes, panels.items(), strict=True):
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.4))
+shared, own_limit = right_map.values[0].max(), absurd_map.values[0].max()
+panels = [("right class", right_map, shared), ("absurd class", absurd_map, shared), ("absurd, stretched", absurd_map, own_limit)]
+for ax, (title, heat, limit) in zip(axes, panels, strict=True):
     heat.plot(ax, image=few_X[0], limit=limit)
-    ax.set_title(title)
+    ax.set_title(f"{title}: {names[heat.target[0]]}\nscore {heat.score[0]:.2f}, full colour at {limit:.3f}", fontsize=10)
 plots.show(fig, "Three maps over one bird: strong for the right class, almost empty for the absurd one, glowing once stretched.")
 
 # %% [markdown]
-# The first two panels share one colour scale, the third has its own. The network gives the absurd class its lowest score of twenty, yet the stretched map glows: its largest value is 1 by construction. The remedy is the raw scale, one limit for all maps that will be compared, and the score beside them. What the figure does not say: that a weak map is wrong. It says "little evidence", which is true.
+# The first two panels share one colour scale, the third has its own. The network gives the absurd class its lowest score of twenty, yet the stretched map glows: its largest value is 1 by construction. The remedy is the raw scale, one limit for all maps that will be compared, and the score beside them. A weak map is not wrong: it says "little evidence", which is true.
 
 # %% [markdown]
 # ## On real data
 #
-# Handwritten digits, 8 x 8 pixels, drawn by people. No one planted anything, so there is no mask. What is left is deletion: replace the pixels that a map ranks first and watch the score fall, against a random order and against *ink*, which ranks pixels by their darkness and knows no network.
+# Handwritten digits, 8 x 8 pixels, drawn by people. No one planted anything, so there is no mask. What is left is deletion: replace the pixels that a map ranks first and watch the score fall, against a random order and against *ink*, which ranks pixels by their brightness and knows no network (in the array ink is bright and paper 0).
 
 # %%
 images, labels, n_train = zoo.digits()
 digits_net, average = zoo.load("digits-cnn"), images[:n_train].mean(axis=0)
 digits, y = images[n_train:][:150], labels[n_train:][:150]
 right = predictor(digits_net, "label")(images[n_train:]) == labels[n_train:]
-print(f"accuracy on {len(right)} held-out digits: {right.mean():.2f}")
+print(f"accuracy on {len(right)} held-out digits: {right.mean():.3f}")
 rankings = {
     "Grad-CAM, relu3": saliency.gradcam(digits_net, digits, "features.relu3", y),
-    "IG, black": saliency.integrated_gradients(digits_net, digits, y, steps=20),
+    "IG, zero": saliency.integrated_gradients(digits_net, digits, y, steps=20),
     "IG, average digit": saliency.integrated_gradients(digits_net, digits, y, steps=20, baseline=average),
     "ink": digits[:, 0],
     "random": np.random.default_rng(0).random((len(digits), 8, 8)),
@@ -594,7 +625,7 @@ rankings = {
 # %%
 score = predictor(digits_net, "logit")
 curves = {}
-for stand_in, values in {"black": 0.0, "average digit": average}.items():
+for stand_in, values in {"zero": 0.0, "average digit": average}.items():
 
     def curve(ranking):
         return deletion_curve(score, digits, ranking, baseline=values, target=y, steps=16)
@@ -602,10 +633,14 @@ for stand_in, values in {"black": 0.0, "average digit": average}.items():
     curves[stand_in] = {name: curve(ranking) for name, ranking in rankings.items()}
     areas = {name: c.area() for name, c in curves[stand_in].items()}
     assert min(areas, key=lambda name: areas[name].mean()) == f"IG, {stand_in}"
-    assert (areas["ink"].mean() < areas["Grad-CAM, relu3"].mean()) == (stand_in == "black")
     print(f"deleted pixels become {stand_in}: mean score under the curve, minus random order")
-    for name, area in areas.items():
-        print("   {:18} {:6.2f} ({:.2f} to {:.2f})".format(name, *mean_interval(area - areas["random"])))
+    for name in list(areas)[:-1]:
+        print("   {:24} {:6.2f} ({:.2f} to {:.2f})".format(name, *mean_interval(areas[name] - areas["random"])))
+    print(
+        "   {:24} {:6.2f} ({:.2f} to {:.2f})".format(
+            "ink minus Grad-CAM", *mean_interval(areas["ink"] - areas["Grad-CAM, relu3"])
+        )
+    )
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.7), sharey=True)
@@ -622,7 +657,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Lower is better: the right pixels went first. Look at the winner of each panel: IG from black when deletion means black, IG from the average digit when it means the average digit. The test rewards whoever shares its stand-in. On the left *ink*, which explains nothing, beats Grad-CAM. You may conclude that under a stated stand-in some maps find pixels the score depends on, not which map is true.
+# Lower is better: the right pixels went first. Look at the winner of each panel: IG from zero when deletion means zero (empty paper), IG from the average digit when it means the average digit. The test rewards whoever shares its stand-in. On the left *ink*, which explains nothing, beats Grad-CAM by 0.42 (0.25 to 0.59, in pairs). You may conclude that under a stated stand-in some maps find pixels the score depends on, not which map is true.
 
 # %% [markdown]
 # ### Your own photograph
@@ -641,21 +676,23 @@ fig, axes = plt.subplots(1, 2, figsize=(6.0, 3.1))
 axes[0].imshow(np.moveaxis(my_images[0], 0, -1))
 my_map.plot(axes[1], image=my_images[0])
 axes[0].set_title("your picture")
-axes[1].set_title(f"{names[my_map.target[0]]}, score {my_map.score[0]:.2f}")
+axes[1].set_title(
+    f"{names[my_map.target[0]]}, score {my_map.score[0]:.2f}\n(full colour at {np.abs(my_map.values).max():.2f})", fontsize=10
+)
 axes[0].set_axis_off()
 plots.show(fig, "A photograph of a cat and the Grad-CAM map of the bird species that the network finds in it.")
 confidence = predictor(my_network, "probability")(my_images).max()
 print(f"the network says {names[my_map.target[0]]}, with a probability of {confidence:.2f}")
 
 # %% [markdown]
-# The network has no word for *cat*, so it says the bird that fits best, and the map duly shows where. A map explains the score you asked about; it cannot object to the question.
+# The network has no word for *cat*. A map explains the score you asked about; it cannot object to the question.
 
 # %% [markdown]
 # ## Strengths, limits, when not to use it
 #
 # **Strengths.** One backward pass: Grad-CAM costs about as much as a prediction. No training, no sampling, any convolutional network. Raw signed maps add, subtract and compare.
 #
-# > **Pitfall. A heat map is not a segmentation.** A coarse cell has seen its neighbours, so mass leaks over every outline. More than a third on the background convicted nobody here.
+# > **Pitfall. A heat map is not a segmentation.** A coarse cell depends on its neighbours, so mass leaks over every outline; and IG, which is not coarse at all, left 0.23 behind the bird of an innocent network.
 #
 # > **Pitfall. "Why this class?" and "why this class and not that one?" have different answers.** Decide which one your reader asks. `against=` costs nothing.
 #
@@ -675,7 +712,9 @@ ex.card("saliency.gradcam")
 
 
 # %%
-def gradcam_from(A, G): ...  # your code
+def gradcam_from(A, G):
+    # your code
+    ...
 
 
 gradcam_from = ex.check("saliency.gradcam", gradcam_from)
@@ -685,7 +724,9 @@ ex.card("saliency.integrate")
 
 
 # %%
-def integrate(slope, x, baseline, steps=50): ...  # your code
+def integrate(slope, x, baseline, steps=50):
+    # your code
+    ...
 
 
 integrate = ex.check("saliency.integrate", integrate)
@@ -695,7 +736,9 @@ ex.card("saliency.background")
 
 
 # %%
-def background_mass(maps, background): ...  # your code
+def background_mass(maps, background):
+    # your code
+    ...
 
 
 background_mass = ex.check("saliency.background", background_mass)
@@ -705,7 +748,7 @@ ex.card("saliency.excess")
 
 # %%
 my_guess = ...  # first
-my_excess = ...  # then measure, with clean_net, snow_net, winter_X, winter and the masks `behind`
+my_excess = ...  # then measure, with clean_net, snow_net, winter_X, winter, rival and the masks `behind`
 my_excess = ex.check("saliency.excess", my_excess, prediction=my_guess)
 
 # %%
@@ -720,7 +763,9 @@ ex.card("saliency.occlusion")
 
 
 # %%
-def occlusion_map(score, image, size, fill=0.5): ...  # your code
+def occlusion_map(score, image, size, fill=0.5):
+    # your code
+    ...
 
 
 occlusion_map = ex.check("saliency.occlusion", occlusion_map)
@@ -737,10 +782,10 @@ ex.quiz("saliency")
 # %% [markdown]
 # ## Take-away
 #
-# 1. Grad-CAM is an average gradient times an activation; HiResCAM multiplies first and is exact for a linear rest; behind global average pooling both are CAM.
-# 2. The question comes first: *why this class and not that one* has an answer key, *why this class* often has none.
+# 1. Grad-CAM is an average gradient times an activation; HiResCAM multiplies first and is exact if all that follows is linear; behind global average pooling both are CAM.
+# 2. The question comes first: *why this class and not that one* has one part as its answer key here; *why this class* has another key for every picture.
 # 3. Layer, baseline, sign and scale are part of the answer. Write them beside the map.
-# 4. Test the map: completeness, randomised weights, a control network, a control explanation.
+# 4. Test the map: completeness, randomised weights, a control network, a control explanation. Choose the layer on other pictures than you report.
 # 5. A map raises a suspicion. Redraw, replace, occlude: the intervention decides.
 
 # %% [markdown]

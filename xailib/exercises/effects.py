@@ -622,9 +622,9 @@ EXERCISES = [
                 "A curve describes what a model does with its inputs, not what a treatment does to a body.",
             ),
             "d": Claim(
-                "Fitted to the same patients, models that the test patients hardly tell apart disagree about the direction of LDL.",
+                "The line and the quadratic, which the test patients cannot tell apart, disagree about the direction of LDL.",
                 True,
-                "They do: the straight line rises where the other two fall. Too few patients have an LDL and a total "
+                "They do: from 95 to 135 mg/dl the line rises and the quadratic falls. Too few patients have an LDL and a total "
                 "cholesterol that part ways.",
             ),
             "e": Claim(

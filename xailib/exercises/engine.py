@@ -220,9 +220,17 @@ def _same(before: Any, after: Any) -> bool:
 
 
 def _grade_number(exercise: Exercise, answer: Any, rng: np.random.Generator) -> None:
+    answer = _unwrapped(answer)
     if isinstance(answer, bool) or not np.isscalar(answer) or isinstance(answer, str) or not np.isfinite(answer):
         raise Mistake(f"A single finite number is asked for, not {answer!r}.")
     exercise.check(float(answer), rng)  # type: ignore[misc, arg-type]
+
+
+def _unwrapped(answer: Any) -> Any:
+    """The number inside `(tensor(10.),)`, as autograd hands it over, or inside an array without axes."""
+    if isinstance(answer, tuple) and len(answer) == 1:
+        answer = answer[0]
+    return answer.item() if getattr(answer, "ndim", None) == 0 else answer
 
 
 def _grade_claims(exercise: Exercise, answer: Any) -> None:

@@ -43,7 +43,7 @@ def _check_loss_increase(answer, rng):
     if np.isclose(found, wanted + before):
         raise Mistake("That is the loss after shuffling. Importance is what shuffling adds: subtract the loss before.")
     if np.isclose(found, -wanted):
-        raise Mistake("The sign is turned round: a model that gets worse has a positive importance, so after minus before.")
+        raise Mistake("The sign is reversed: a model that gets worse has a positive importance, so after minus before.")
     if np.isclose(found, np.mean((y - predict(X[order])) ** 2) - before):
         raise Mistake("You moved whole rows, so every applicant became another one. Only one column takes part.")
     if np.isclose(found, np.mean((y[order] - predict(_with(X, column, X[order, column]))) ** 2) - before):
@@ -56,6 +56,14 @@ def _check_loss_increase(answer, rng):
         raise Mistake("You sorted the column; an ordered column is no random one. Use the order you were given.")
     if np.isclose(found, others["inverse"] - before):
         raise Mistake("Row i must receive the value of row order[i]; you gave row order[i] the value of row i.")
+    if np.isclose(found, (wanted + before) / before):
+        raise Mistake("That is the ratio form. Here the difference is asked for: after minus before.")
+    if np.isclose(found, wanted * len(X)):
+        raise Mistake("You added up the rows; the mean squared error divides by their number.")
+    if np.isclose(found, np.mean((predict(_with(X, column, X[order, column])) - predict(X)) ** 2)):
+        raise Mistake("That is how far the predictions move. Importance compares both predictions with the outcome y.")
+    if not np.isclose(found, _number(answer(predict, X, y, column, order))):
+        raise Mistake("A second call gives another number: use the order you were given, not one drawn inside.")
     if not np.isclose(found, wanted):
         raise Mistake("Copy X, write X[order, column] into that column, and compare the mean squared error after and before.")
 
@@ -88,6 +96,12 @@ def _increase_by_where(predict, X, y, column, order):
     return float(np.mean(errors[1] - errors[0]))
 
 
+def _increase_in_place(predict, X, y, column, order):
+    before = np.mean((y - predict(X)) ** 2)
+    X[:, column] = X[order, column]
+    return np.mean((y - predict(X)) ** 2) - before
+
+
 def _increase_row_by_row(predict, X, y, column, order):
     rows = [np.r_[x[:column], X[donor, column], x[column + 1 :]] for x, donor in zip(X, order, strict=True)]
     return sum((y - predict(np.array(rows))) ** 2) / len(y) - sum((y - predict(X)) ** 2) / len(y)
@@ -118,6 +132,8 @@ def _check_group_loss_increase(answer, rng):
         raise Mistake("You returned the largest single importance; the group can matter far more than its best member.")
     if np.isclose(found, singles[0]):
         raise Mistake("Only the first column of the group was shuffled.")
+    if np.isclose(found, np.mean((y - predict(X[order])) ** 2) - np.mean((y - predict(X)) ** 2)):
+        raise Mistake("You moved whole rows. Only the columns of the group take part.")
     if _kept_apart(answer, rng) > 1e-9:
         raise Mistake("You shuffled the columns by different orders, which tears pairs apart. One order serves the whole group.")
     if not np.isclose(found, group_loss_increase(predict, X, y, columns, order)):
@@ -148,6 +164,12 @@ def _group_in_a_loop(predict, X, y, columns, order):
     for j in columns:
         shuffled[:, j] = X[order, j]
     return float(np.mean((y - predict(shuffled)) ** 2 - (y - predict(X)) ** 2))
+
+
+def _group_in_place(predict, X, y, columns, order):
+    before = np.mean((y - predict(X)) ** 2)
+    X[:, columns] = X[order][:, columns]
+    return np.mean((y - predict(X)) ** 2) - before
 
 
 def _group_by_take(predict, X, y, columns, order):
@@ -186,14 +208,50 @@ def _check_loss_after_retraining(answer, rng):
             "That is the importance by shuffling. Here the model was trained again and could fall back on other columns."
         )
     if abs(answer + wanted) < 5e-4:
-        raise Mistake("The sign is turned round: loss of the retrained model minus loss of the model with income.")
+        raise Mistake("The sign is reversed: loss of the retrained model minus loss of the model with income.")
     if 0.49 <= answer <= 0.51:
         raise Mistake("That is the loss of the retrained model itself; subtract the loss of the model with income.")
     if 0.46 <= answer < 0.48:
         raise Mistake("That is the loss of the model with income; we ask how much is added by retraining without it.")
+    if 1.0 < answer < 1.2:
+        raise Mistake("That is the ratio of the two losses; we ask for their difference.")
     if answer == 0:
         raise Mistake("The other columns stand in for income only in part: compute the two losses.")
     raise Mistake("Compute log_loss(y, blind(...)) on the held-out rows, minus log_loss(y, forest(X)).")
+
+
+# --- a task for the library ---------------------------------------------------------------------------------------------
+
+
+def importance_given_open_loans():
+    """Held-out importance of debt_to_income, donors drawn among applicants with equally many open loans."""
+    from xailib import predictor, worlds
+    from xailib.permutation import permutation_importance
+    from xailib.zoo.tabular import tabular
+
+    X, y = worlds.loans().test
+    forest = predictor(tabular("loans-forest"))
+    return permutation_importance(forest, X, y, features=["debt_to_income"], conditional=X["open_loans"]).values[0]
+
+
+def _check_importance_given_open_loans(answer, rng):
+    if abs(answer - importance_given_open_loans()) < 2e-4:
+        return
+    if 0.027 <= answer <= 0.04:
+        raise Mistake("That is the plain importance: donors came from all applicants. Restrict them by conditional.")
+    if 0.0115 <= answer <= 0.0125:
+        raise Mistake("That is the residual method, given *all* other columns. We ask for strata of equally many open loans.")
+    if 0.06 <= answer < 0.072:
+        raise Mistake("That is the importance of both columns shuffled together, what they say jointly, not what one adds.")
+    if 0.072 <= answer <= 0.08:
+        raise Mistake("That is measured on training rows, where the forest leans on what it memorised: use X and y.")
+    if 0.0025 <= answer <= 0.004:
+        raise Mistake("You shuffled open_loans among applicants of equal debt_to_income; it is asked for the other way round.")
+    if 0.007 <= answer < 0.0095:
+        raise Mistake("That is the loss of accuracy; leave the metric at its default, the log loss.")
+    raise Mistake(
+        "Call permutation_importance with features, conditional=X['open_loans'], and else the defaults; take values[0]."
+    )
 
 
 # --- shuffle within strata --------------------------------------------------------------------------------------------
@@ -211,7 +269,10 @@ def shuffle_within(values, strata, rng):
 def _check_shuffle_within(answer, rng):
     strata = rng.permutation(np.repeat([0, 1, 2], [12, 15, 18]))
     values = rng.normal(size=45) + 10.0 * strata
-    found = np.asarray(answer(values, strata, np.random.default_rng(1)), dtype=float)
+    found = answer(values, strata, np.random.default_rng(1))
+    if hasattr(found, "index") and hasattr(found, "to_numpy"):
+        raise Mistake("You returned a Series. Its index would line values up with other rows later: return an array.")
+    found = np.asarray(found, dtype=float)
     if found.shape != values.shape:
         raise Mistake(f"Return as many values as came in, {values.shape}; yours have shape {found.shape}.")
     if np.array_equal(found, values):
@@ -233,6 +294,11 @@ def _check_shuffle_within(answer, rng):
     again = np.asarray(answer(values, strata, np.random.default_rng(2)), dtype=float)
     if np.array_equal(found, again):
         raise Mistake("Another random generator gave the same order: draw the order from rng.")
+    orders = {tuple(answer(np.arange(3.0), np.zeros(3, dtype=int), np.random.default_rng(k))) for k in range(100)}
+    if len(orders) < 6:
+        raise Mistake(
+            f"Three values have six orders; in 100 draws yours came in only {len(orders)}. Every order must be possible."
+        )
 
 
 def _blocks_match(found, values, strata):
@@ -251,6 +317,18 @@ def _per_stratum(change):
         return changed
 
     return answer
+
+
+def _within_in_place(values, strata, rng):
+    for s in np.unique(strata):
+        values[strata == s] = rng.permutation(values[strata == s])
+    return values
+
+
+def _within_as_series(values, strata, rng):
+    import pandas as pd
+
+    return pd.Series(_within_by_pandas(values, strata, rng))
 
 
 def _within_by_pandas(values, strata, rng):
@@ -302,6 +380,12 @@ def _check_standard_error(answer, rng):
         )
     if np.isclose(found, (received + donated).std(ddof=1)):
         raise Mistake("That is the spread of single rows; the mean of n rows is known better by the square root of n.")
+    if np.isclose(found, (received + donated).std() / np.sqrt(n)):
+        raise Mistake("You divided by n inside the standard deviation; a sample has n - 1 degrees of freedom: ddof=1.")
+    if np.isclose(found, (received + donated).std(ddof=1) / np.sqrt(n) / 2):
+        raise Mistake("Half of what it should be: the two roles of a row add up, they are not averaged.")
+    if np.isclose(found, (received + donated).std(ddof=1) / np.sqrt(n * R)):
+        raise Mistake("You divided by the number of entries; repeats are no further applicants. The rows are n.")
     misread = np.mean([row[order] for row, order in zip(increase, orders, strict=True)], axis=0)
     if np.isclose(found, (received + misread).std(ddof=1) / np.sqrt(n)):
         raise Mistake("The donor of row i is orders[r][i], so what row k donated is found where orders[r] equals k.")
@@ -338,42 +422,50 @@ def _donor_misread(increase, orders):
 
 _MEMO = {
     "a": Claim(
-        "On held-out applicants the model relies more on `prior_defaults` than on `region`.",
+        "On held-out applicants `prior_defaults` helps the model more than `region` does.",
         True,
-        "that is what the two importances, with intervals far apart, do say: reliance of this model, on these applicants.",
+        "that is what two importances with intervals far apart say: about this model, on such applicants.",
     ),
     "b": Claim(
         "`height_cm` and `height_in` each have an importance near zero, so the model hardly uses height.",
         False,
-        "each was shuffled while its twin still told the truth; shuffled together they matter about three times as much as either.",
+        "each was shuffled while its twin still told the truth; shuffled together they cost more than the two numbers add up to.",
     ),
     "c": Claim(
-        "Measured by accuracy, `region` has importance zero, so no decision depends on where an applicant lives.",
+        "On 2,000 rows accuracy gives `region` an importance of 0.0007 with p = 0.42, so region does not help.",
         False,
-        "accuracy moves only when a decision crosses the threshold more often in one direction; log loss and AUC see region.",
+        "no proof of absence: on 20,000 rows accuracy sees region too, and log loss saw it on the 2,000.",
     ),
     "d": Claim(
-        "`customer_number` is important on the training rows and not on held-out rows: the forest memorised applicants.",
+        "Shuffling `customer_number` costs much on the training rows and nothing on held-out rows: the forest memorised applicants.",
         True,
         "nothing else can make a random number useful on one set of rows only.",
     ),
     "e": Claim(
         "The importance of `loan_amount_keur` shows that asking for smaller loans would lower the default rate.",
         False,
-        "importance has no sign and is no cause; the model without income relies on loan size and has its direction wrong.",
+        "in this world it would, but the importance does not show it: the forest without income has a larger one and the "
+        "direction wrong.",
     ),
     "f": Claim(
         "If we delete `annual_income_keur` and train again, the log loss rises by its importance.",
         False,
         "a retrained model falls back on other columns: it loses less than the model that was trained to lean on income.",
     ),
+    "g": Claim(
+        "Shuffling `customer_number` leaves the held-out loss where it was, so no decision depends on the customer number.",
+        False,
+        "it helps nobody, but it moves predictions: one shuffle changes about fifty of 2,000 decisions, as many for the better as "
+        "for the worse.",
+    ),
 }
 _MODEL_ANSWER = (
-    "The forest relies most on prior defaults and income, and on held-out applicants not on the customer number, which it had "
-    "memorised. Height is used, by way of two columns that have to be shuffled together to see it. Region is used too: log loss "
-    "shows it, accuracy does not, so we report both. None of this says what would happen to applicants if we changed a column, or "
-    "to the loss if we trained without it. About one applicant in five that we scored to measure credit age can not exist; within "
-    "applicants of equal age we find no reliance on it that we could tell from zero."
+    "Prior defaults and income help the forest most. The customer number helps on training rows only, where it was memorised; on new "
+    "applicants it still moves risks by 2.6 points on average, and about fifty of 2,000 decisions, to no use. Height helps, by way of "
+    "two columns that have to be shuffled together to see it, and so does region, which accuracy shows only on more rows than we had. "
+    "None of this says what would happen to applicants if we changed a column, or to the loss if we trained without it. About one "
+    "applicant in five that we scored to measure credit age cannot exist; within applicants of equal age, 20,000 rows show that "
+    "credit age still helps a little, which our 2,000 could not."
 )
 
 EXERCISES = [
@@ -403,7 +495,7 @@ EXERCISES = [
             WrongAnswer(
                 lambda predict, X, y, column, order: -loss_increase(predict, X, y, column, order),
                 "importance is before minus after",
-                "The sign is turned round",
+                "The sign is reversed",
             ),
             WrongAnswer(
                 lambda predict, X, y, column, order: np.mean((y - predict(X[order])) ** 2) - np.mean((y - predict(X)) ** 2),
@@ -426,6 +518,29 @@ EXERCISES = [
             WrongAnswer(
                 _increase_of(lambda v, order: v[np.argsort(order)]), "giving and receiving are the same", "Row i must receive"
             ),
+            WrongAnswer(
+                lambda predict, X, y, column, order: (
+                    _mse_with(predict, X, y, column, X[order, column]) / np.mean((y - predict(X)) ** 2)
+                ),
+                "importance is always a ratio",
+                "That is the ratio form",
+            ),
+            WrongAnswer(
+                lambda predict, X, y, column, order: len(X) * loss_increase(predict, X, y, column, order),
+                "the loss is a sum",
+                "You added up the rows",
+            ),
+            WrongAnswer(
+                lambda predict, X, y, column, order: np.mean((predict(_with(X, column, X[order, column])) - predict(X)) ** 2),
+                "moving predictions is making them worse",
+                "how far the predictions move",
+            ),
+            WrongAnswer(
+                _increase_of(lambda v, order: np.random.default_rng().permutation(v)),
+                "any order will do",
+                "A second call gives another number",
+            ),
+            WrongAnswer(_increase_in_place, "the caller's table may be overwritten", "changes its input"),
         ],
         right=[_increase_by_where, _increase_row_by_row],
     ),
@@ -456,6 +571,12 @@ EXERCISES = [
                 "Only the first column",
             ),
             WrongAnswer(_group_by_different_orders, "every column gets an order of its own", "different orders"),
+            WrongAnswer(
+                lambda predict, X, y, columns, order: np.mean((y - predict(X[order])) ** 2) - np.mean((y - predict(X)) ** 2),
+                "a group of columns is the whole row",
+                "You moved whole rows",
+            ),
+            WrongAnswer(_group_in_place, "the caller's table may be overwritten", "changes its input"),
         ],
         right=[_group_in_a_loop, _group_by_take],
     ),
@@ -479,11 +600,40 @@ EXERCISES = [
         check=_check_loss_after_retraining,
         wrong=[
             WrongAnswer(0.0533, "importance by shuffling is the cost of leaving a column out", "importance by shuffling"),
-            WrongAnswer(-0.0280, "difference taken the other way round", "The sign is turned round"),
+            WrongAnswer(-0.0280, "difference taken the other way round", "The sign is reversed"),
             WrongAnswer(0.4984, "the loss itself is the cost", "loss of the retrained model itself"),
             WrongAnswer(0.4704, "reports the untouched model", "loss of the model with income; we ask"),
             WrongAnswer(0.0, "other columns replace income completely", "only in part"),
+            WrongAnswer(1.0595, "compares losses by their ratio", "That is the ratio"),
             WrongAnswer(0.15, "retraining must cost more than shuffling", "Compute log_loss"),
+        ],
+    ),
+    Exercise(
+        name="given",
+        title="Ask what debt adds to the number of loans",
+        level="core",
+        difficulty=3,
+        minutes=6,
+        passes="your measured importance is right to 0.0002",
+        task=(
+            "`debt_to_income` rises with `open_loans` (correlation 0.85); its importance on the held-out rows is 0.0336. **First write "
+            "down a guess**: how much does it help *among applicants with equally many open loans*? Then measure it with "
+            "`permutation_importance`, on the held-out `X` and `y`, log loss, and the default repeats and seed."
+        ),
+        hints=(
+            "Which argument says who may be whose donor?",
+            "`conditional` takes one label per row. What label do applicants with equally many open loans share?",
+        ),
+        reference=importance_given_open_loans,
+        check=_check_importance_given_open_loans,
+        wrong=[
+            WrongAnswer(0.0336, "plain importance is what a column adds to the others", "That is the plain importance"),
+            WrongAnswer(0.0119, "every conditional importance is the same question", "That is the residual method"),
+            WrongAnswer(0.0699, "conditioning is grouping", "both columns shuffled together"),
+            WrongAnswer(0.0752, "any rows will do", "measured on training rows"),
+            WrongAnswer(0.0031, "conditioning is symmetric", "other way round"),
+            WrongAnswer(0.0079, "any metric will do", "loss of accuracy"),
+            WrongAnswer(0.0, "what correlates adds nothing", "Call permutation_importance"),
         ],
     ),
     Exercise(
@@ -521,6 +671,13 @@ EXERCISES = [
                 "drawing with replacement is shuffling",
                 "exactly once",
             ),
+            WrongAnswer(
+                _per_stratum(lambda part, rng: np.roll(part, rng.integers(1, len(part)))),
+                "turning the list by a random amount is a random order",
+                "Every order must be possible",
+            ),
+            WrongAnswer(_within_as_series, "a Series is as good as an array", "You returned a Series"),
+            WrongAnswer(_within_in_place, "the caller's array may be overwritten", "changes its input"),
         ],
         right=[_within_by_pandas, _within_by_sorting],
     ),
@@ -561,6 +718,21 @@ EXERCISES = [
                 "standard deviation is standard error",
                 "That is the spread of single rows",
             ),
+            WrongAnswer(
+                lambda increase, orders: standard_error(increase, orders) * np.sqrt(1 - 1 / increase.shape[1]),
+                "a sample's spread is that of a population",
+                "ddof=1",
+            ),
+            WrongAnswer(
+                lambda increase, orders: standard_error(increase, orders) / 2,
+                "two roles are averaged",
+                "Half of what it should be",
+            ),
+            WrongAnswer(
+                lambda increase, orders: standard_error(increase, orders) / np.sqrt(len(increase)),
+                "repeats multiply the sample",
+                "repeats are no further applicants",
+            ),
             WrongAnswer(_donor_misread, "reads the donors' column the wrong way round", "The donor of row i is orders[r][i]"),
         ],
         right=[_error_by_bincount, _error_by_argsort],
@@ -573,12 +745,12 @@ EXERCISES = [
         minutes=8,
         passes="you accept the claims that the numbers of this chapter carry and reject the others",
         task=(
-            "A consultant read this chapter's tables and wrote six sentences. Which of them **hold**? Hand in their letters, for "
+            "A consultant read this chapter's tables and wrote seven sentences. Which of them **hold**? Hand in their letters, for "
             "example `'ac'`. Then write, for yourself, four sentences that you would sign, and lay them beside the model answer."
         ),
         hints=(
-            "Ask of each sentence: is it about this model on these rows, or about applicants, or about another model?",
-            "Two of the six hold.",
+            "Ask of each sentence: is it about this model on these rows, about applicants, or about another model? Does it say *moves* or *helps*?",
+            "Where a sentence says *so*, *shows* or *if*: which table carries that step?",
         ),
         claims=_MEMO,
         model_answer=_MODEL_ANSWER,
@@ -597,8 +769,8 @@ WARMUP = [
     ),
     Question(
         "In a world that we planted, why do we score every explanation on the oracle as well as on a trained model?",
-        "On the oracle only the explanation can err; a trained model may itself differ from the world",
-        "The two scores tell a wrong explanation from a wrong model (chapter 0).",
+        "On the oracle only the explanation can err",
+        "A trained model may itself differ from the world; the two scores tell a wrong explanation from a wrong model (chapter 0).",
         {
             "The oracle is faster to evaluate": "It often is, but that is not the reason: we want to know *whose* error we see.",
             "The oracle gives tidier pictures": "Tidiness proves nothing. The oracle is the planted rule, so its true explanation is known.",
@@ -610,7 +782,7 @@ WARMUP = [
         "Both methods met the same images, so the differences carry the comparison (chapter 0).",
         {
             "Whether the two separate intervals overlap": "Overlap of separate intervals throws away the pairing and hides real differences.",
-            "The better of the two means": "A mean without an interval can not tell a difference from luck.",
+            "The better of the two means": "A mean without an interval cannot tell a difference from luck.",
         },
     ),
 ]
@@ -622,13 +794,13 @@ QUIZ = [
         "After minus before, or after divided by before. A useless feature has difference 0 and ratio 1.",
         {
             "difference 0.12, ratio 0.12": "0.12 is the error after shuffling; importance compares it with the error before.",
-            "difference -0.02, ratio 0.83": "Turned round: shuffling hurts, so importance is positive and the ratio is above one.",
+            "difference -0.02, ratio 0.83": "Reversed: shuffling hurts, so importance is positive and the ratio is above one.",
             "difference 0.02, ratio 0.2": "0.2 is the relative increase; the ratio form is after / before, 1.2.",
         },
     ),
     Question(
-        "On training rows `customer_number` has a clearly positive importance, on held-out rows none. What happened?",
-        "The model memorised training rows by it and gains nothing from it on new ones",
+        "Shuffling `customer_number` costs much on the training rows and nothing, within a narrow interval, on held-out rows. What happened?",
+        "The model memorised applicants",
         "Importance on training rows measures what the model leaned on while learning, over-fitting included.",
         {
             "The training rows are more representative": "The two sets are drawn alike; only what the model has seen differs.",
@@ -639,29 +811,29 @@ QUIZ = [
         },
     ),
     Question(
-        "You go from 10 to 1,000 repeats on the same 500 rows. What becomes of the uncertainty about the population's importance?",
-        "The part from the permutations vanishes, the part from having 500 rows stays",
-        "More rows help; more repeats only finish the sum over permutations of the rows you have.",
+        "You report an importance from 500 applicants. With 1,000 repeats instead of 10, how far may it lie from the value for *all* applicants?",
+        "A little less far than before",
+        "The part that comes from the permutations vanishes; the part from having drawn only 500 applicants stays.",
         {
-            "It shrinks tenfold": "Only the spread over repeats does. Another 500 applicants would still give another number.",
-            "It vanishes: the result is exact": "Exact for these 500 rows, which are a sample.",
-            "It grows, because more numbers vary": "Averaging more repeats can only remove noise.",
+            "A tenth as far as before": "Only the spread over repeats does. Another 500 applicants would still give another number.",
+            "Not at all: the result is then exact": "Exact for these 500 rows, which are a sample.",
+            "Further, because more numbers vary": "Averaging more repeats can only remove noise.",
         },
     ),
     Question(
         "Two copies of one measurement each have importance 0.004; shuffled together they have 0.013. Why more than the sum?",
-        "While one is shuffled the other still tells the model most of the truth",
-        "Only the group takes the information away. For a squared loss and equal shares the pair costs four times as much as either.",
+        "Shuffled alone, each is covered by its twin",
+        "While one is shuffled the other still tells the model the truth; only the group takes it away. For a squared loss and equal shares the pair costs four times as much as either.",
         {
             "Two columns are always worth twice as much": "0.013 is three times, not twice: the single numbers were protected by the twin.",
-            "The two permutations happened to differ": "A group is shuffled by one permutation; with separate ones the pairs would be torn.",
+            "The permutations of the two columns happened to differ": "A group is shuffled by one permutation; with separate ones the pairs would be torn.",
             "The model was trained again": "It never is: the same model meets other rows.",
         },
     ),
     Question(
         "Two models agree on every real applicant, yet `credit_age_years` has importance 0.01 in one and 0.5 in the other. How?",
-        "Shuffling creates applicants that can not exist, and there the two differ",
-        "The evidence comes from rows outside the data. Shuffling within people of the same age makes both equal.",
+        "They differ on applicants that cannot exist",
+        "Shuffling creates such applicants, and scores them. Shuffling within people of the same age makes both equal.",
         {
             "One of the two was evaluated on training rows": "The rows were the same. What differs is how the models treat impossible rows.",
             "Too few repeats": "A difference of 0.5 is no sampling noise; look at the rows that were scored.",

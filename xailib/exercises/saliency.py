@@ -77,6 +77,9 @@ def _check_gradcam(answer: Callable[..., Any], rng: np.random.Generator) -> None
         "The sign of the gradient is lost: a channel that speaks against the class must count against it.": (abs(mean) * A).sum(
             axis=1
         ),
+        "Activation and gradient have changed places: average the *gradient*, and weight the activation with it.": (
+            A.mean(axis=(2, 3), keepdims=True) * G
+        ).sum(axis=1),
         "One image's gradient leaks into another's map: average over the places only.": (
             G.mean(axis=(0, 2, 3))[:, None, None] * A
         ).sum(axis=1),
@@ -142,6 +145,10 @@ def _check_integrate(answer: Callable[..., Any], rng: np.random.Generator) -> No
         * slope(x[None])[0],
         "That is 50 times too large: average the slopes, do not add them.": (x - b) * along.sum(axis=0),
         "Your path starts at zero, not at the baseline.": x * from_zero.mean(axis=0),
+        "Your distance is right, but your path starts at zero: its points are baseline + alpha (x - baseline).": (x - b)
+        * from_zero.mean(axis=0),
+        "You forgot to start at the baseline: its points are baseline + alpha (x - baseline).": (x - b)
+        * slope(alpha * (x - b)).mean(axis=0),
         "The signs are reversed: the path runs from the baseline to x.": (b - x) * along.mean(axis=0),
     }
     for message, wrong in likely.items():
@@ -154,6 +161,8 @@ def _check_integrate(answer: Callable[..., Any], rng: np.random.Generator) -> No
         )
     if not np.allclose(got, integrate(slope, x, b), atol=5e-3):
         raise Mistake("The total is right, but the shares of the single features are not: multiply feature by feature.")
+    if np.allclose(got, np.asarray(answer(slope, x, b, 2)), rtol=1e-9):
+        raise Mistake("Two steps and fifty give the same shares: your function does not use `steps`.")
 
 
 def _middle(x: np.ndarray, baseline: np.ndarray, steps: int) -> np.ndarray:
@@ -200,6 +209,9 @@ def _check_mass(answer: Callable[..., Any], rng: np.random.Generator) -> None:
             axis=(1, 2)
         )
         / maps.sum(axis=(1, 2)),
+        "You divided by the size of all relevance; the whole is the *positive* relevance.": truth
+        * positive.sum(axis=(1, 2))
+        / size.sum(axis=(1, 2)),
         "That is the share on the bird; the background is asked for.": 1 - truth,
         "That is background over bird; a share divides by the whole.": truth * positive.sum(axis=(1, 2)) / inside,
         "You counted pixels; relevance mass weighs each pixel by its relevance.": ((maps > 0) & behind).mean(axis=(1, 2))
@@ -241,22 +253,24 @@ def _occlusion_by_mask(score: Callable[[np.ndarray], np.ndarray], image: np.ndar
 
 
 def _check_occlusion(answer: Callable[..., Any], rng: np.random.Generator) -> None:
-    image, weights = rng.random((3, 6, 9)), rng.normal(size=(3, 6, 9))
+    size, fill = int(rng.integers(2, 5)), float(rng.uniform(0.15, 0.35))
+    image, weights = rng.random((3, 2 * size, 3 * size)), rng.normal(size=(3, 2 * size, 3 * size))
 
     def score(X: np.ndarray) -> np.ndarray:
         if np.ndim(X) != 4:
             raise Mistake(f"score takes a batch (n, channels, height, width), but got shape {np.shape(X)}: write image[None].")
         return (np.asarray(X) ** 2 * weights).sum(axis=(1, 2, 3))
 
-    got, truth = np.asarray(answer(score, image, 3, 0.5)), occlusion_map(score, image, 3, 0.5)
+    got, truth = np.asarray(answer(score, image, size, fill)), occlusion_map(score, image, size, fill)
     if got.shape != truth.shape:
-        raise Mistake(f"A 6 x 9 image has 2 x 3 squares of size 3, so the map is (2, 3), not {got.shape}.")
+        raise Mistake(f"A {2 * size} x {3 * size} image has 2 x 3 squares of size {size}, so the map is (2, 3), not {got.shape}.")
     likely = {
         "The sign is reversed: a square that matters lowers the score, and that counts as positive.": -truth,
         "These are the scores left after painting; the *drop* from the untouched score is asked for.": score(image[None]) - truth,
-        "You never put the image back: each square is painted on a fresh copy.": _cumulative_drops(score, image),
-        "You painted the first channel only: hide the square in all channels.": _first_channel_drops(score, image),
-        "You painted black: the square is to be filled with `fill`.": occlusion_map(score, image, 3, 0.0),
+        "You never put the image back: each square is painted on a fresh copy.": _cumulative_drops(score, image, size, fill),
+        "You painted the first channel only: hide the square in all channels.": _first_channel_drops(score, image, size, fill),
+        "You painted black: the square is to be filled with `fill`.": occlusion_map(score, image, size, 0.0),
+        "You painted 0.5 whatever `fill` was.": occlusion_map(score, image, size, 0.5),
     }
     _compare_arrays(
         got, truth, likely, "Paint one square at a time on a fresh copy, and subtract its score from the untouched one."
@@ -296,44 +310,50 @@ def _winter_birds_in_snow() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
 
 
 def extra_background_mass() -> float:
-    """Mean background mass of the snow network's Grad-CAM maps, minus that of the clean network's, on the same pictures."""
+    """Mean background mass of HiResCAM at relu3, own minus sibling: snow network minus clean network, on the same pictures."""
     from xailib import evaluation, saliency, zoo
 
-    winter_X, winter, _, behind = _winter_birds_in_snow()  # in the notebook you have these already
+    winter_X, winter, rival, behind = _winter_birds_in_snow()  # in the notebook you have these already
     mass = {}
     for name in ("birds-cnn", "birds-cnn-snow"):
-        maps = saliency.gradcam(zoo.load(name), winter_X, "features.relu4", winter)
+        maps = saliency.hirescam(zoo.load(name), winter_X, "features.relu3", winter, against=rival)
         mass[name] = evaluation.relevance_mass(maps, behind)
     return float(np.mean(mass["birds-cnn-snow"] - mass["birds-cnn"]))
 
 
 @cache
-def _level(name: str, *, contrast: bool = False) -> float:
-    """Mean background mass of one network, for the own species alone or against its sibling."""
+def _level(name: str, layer: str = "relu3", *, method: str = "hirescam", contrast: bool = True) -> float:
+    """Mean background mass of one network, by default for the question of the exercise."""
     from xailib import evaluation, saliency, zoo
 
     winter_X, winter, rival, behind = _winter_birds_in_snow()
-    maps = saliency.gradcam(zoo.load(name), winter_X, "features.relu4", winter, against=rival if contrast else None)
+    explain, against = getattr(saliency, method), rival if contrast else None
+    maps = explain(zoo.load(name), winter_X, f"features.{layer}", winter, against=against)
     return float(evaluation.relevance_mass(maps, behind).mean())
 
 
+def _excess(layer: str = "relu3", **question: Any) -> float:
+    return _level("birds-cnn-snow", layer, **question) - _level("birds-cnn", layer, **question)
+
+
 def _check_extra_mass(answer: float, rng: np.random.Generator) -> None:
-    snow, clean, truth = _level("birds-cnn-snow"), _level("birds-cnn"), extra_background_mass()
-    contrast = _level("birds-cnn-snow", contrast=True) - _level("birds-cnn", contrast=True)
-    if abs(answer - truth) <= 0.005:
+    if abs(answer - _excess()) <= 0.005:
         return
     if answer < 0:
         raise Mistake("The sign is turned round: snow network minus clean network.")
     if answer > 1:
         raise Mistake("That is in percent: give the share, between 0 and 1.")
     named = [
-        (snow, "That is the level of the snow network; its *excess* over the clean network is asked for."),
-        (clean, "That is the level of the clean network: not zero, which is why the difference is asked for."),
-        (contrast, "That is the answer to own species against sibling; here each map explains the own species alone."),
+        (_level("birds-cnn-snow"), "That is the level of the snow network; its *excess* over the clean network is asked for."),
+        (_level("birds-cnn"), "That is the level of the clean network: not zero, which is why the difference is asked for."),
+        (_excess(contrast=False), "That explains the own species alone: set it against the sibling with `against=rival`."),
+        (_excess("relu4"), "That is relu4, where HiResCAM and Grad-CAM are one; relu3 is asked for."),
+        (_excess("relu2"), "That is relu2, printed in the chapter; relu3 is asked for."),
+        (_excess(method="gradcam"), "That is Grad-CAM at relu3; before the last layer HiResCAM gives another map."),
         (0.0, "Zero would mean that the two networks look at the background alike. Measure it."),
     ]
     for value, message in named:
-        if abs(answer - value) <= 0.04:
+        if abs(answer - value) <= 0.005:
             raise Mistake(message)
     raise Mistake(
         "Use relevance_mass on the background masks of the winter birds in snow, once per network, and subtract the means."
@@ -353,8 +373,8 @@ EXERCISES = [
         minutes=4,
         passes="your number is the slope",
         task=(
-            "Let `y = 3 relu(2a - 1) + a²`. What does `torch.autograd.grad(y, a)` return at `a = 2`? Work it out on paper "
-            "first, then check yourself."
+            "Let `y = 3 relu(2a - 1) + a²`. What does `torch.autograd.grad(y, a)` return at `a = 2`? Write your guess from paper "
+            "first, then let torch compute it, as in the cell above."
         ),
         hints=(
             "In how many ways does a change of a reach y? Slopes multiply along a way and add up over the ways.",
@@ -370,6 +390,7 @@ EXERCISES = [
             WrongAnswer(22.0, "multiplies by relu's output", "relu has slope 1"),
             WrongAnswer(24.0, "multiplies the two paths", "Add up the two paths"),
         ],
+        right=[np.array(10.0), (np.array(10.0),)],
     ),
     Exercise(
         name="gradcam",
@@ -379,7 +400,7 @@ EXERCISES = [
         minutes=8,
         passes="three random layers give the raw, signed Grad-CAM maps",
         task=(
-            "Write `gradcam_from(A, G)`: activations and gradients of a layer, both (n, k, h, w), become raw Grad-CAM maps (n, h, w). "
+            "Write `gradcam_from(A, G)` in NumPy: activations and gradients of a layer, both arrays (n, k, h, w), become raw Grad-CAM maps (n, h, w). "
             "No ReLU, no rescaling."
         ),
         hints=(
@@ -393,6 +414,7 @@ EXERCISES = [
                 lambda A, G: (G.sum(axis=(2, 3), keepdims=True) * A).sum(axis=1), "sums the gradient", "30 times too large"
             ),
             WrongAnswer(lambda A, G: gradcam_from(A, G).clip(0), "rectifies", "cut the negative evidence"),
+            WrongAnswer(lambda A, G: gradcam_from(G, A), "swaps the arrays", "have changed places"),
             WrongAnswer(_per_place_alpha, "multiplies before averaging", "that is HiResCAM"),
             WrongAnswer(lambda A, G: gradcam_from(A, G) / A.shape[1], "averages the channels", "averaged over the channels"),
             WrongAnswer(
@@ -432,6 +454,15 @@ EXERCISES = [
             WrongAnswer(lambda f, x, b, n: (x - b) * f(x[None])[0], "one slope, at the end", "slope at the end of the path"),
             WrongAnswer(lambda f, x, b, n: (x - b) * f(_middle(x, b, n)).sum(axis=0), "adds the slopes up", "50 times too large"),
             WrongAnswer(lambda f, x, b, n: integrate(f, x, 0 * x, n), "starts at zero", "path starts at zero"),
+            WrongAnswer(
+                lambda f, x, b, n: (x - b) * f(_middle(x, 0 * x, n)).mean(axis=0),
+                "path from zero",
+                "but your path starts at zero",
+            ),
+            WrongAnswer(
+                lambda f, x, b, n: (x - b) * f(_middle(x, b, n) - b).mean(axis=0), "leaves out the start", "forgot to start"
+            ),
+            WrongAnswer(lambda f, x, b, n: integrate(f, x, b, 50), "ignores steps", "does not use `steps`"),
             WrongAnswer(lambda f, x, b, n: -integrate(f, x, b, n), "runs backwards", "signs are reversed"),
             WrongAnswer(
                 lambda f, x, b, n: (x - b) * f(b + np.arange(n)[:, None] / n * (x - b)).mean(axis=0),
@@ -468,6 +499,11 @@ EXERCISES = [
                 "Evidence against the class",
             ),
             WrongAnswer(lambda M, b: (M * b).sum(axis=(1, 2)) / M.sum(axis=(1, 2)), "signed sums", "cancel positive ones"),
+            WrongAnswer(
+                lambda M, b: (np.maximum(M, 0) * b).sum(axis=(1, 2)) / abs(M).sum(axis=(1, 2)),
+                "divides by the size of everything",
+                "divided by the size of all",
+            ),
             WrongAnswer(lambda M, b: background_mass(M, ~b), "swaps the masks", "share on the bird"),
             WrongAnswer(lambda M, b: background_mass(M, b) / background_mass(M, ~b), "odds for a share", "background over bird"),
             WrongAnswer(
@@ -485,22 +521,26 @@ EXERCISES = [
         minutes=8,
         passes="your measured difference is right to 0.005",
         task=(
-            "Move the winter birds out of the snow, and the snow network takes most of them for their siblings. How much more of its Grad-CAM mass lies "
-            "on the background than the clean network's? Both maps at `features.relu4`, for the own species, on the winter birds in snow "
-            "(`in_snow`). **First write down your guess** of the mean difference, then measure it."
+            "For own species minus sibling, the snow network's background mass exceeded the clean network's by 0.22 at relu4 and, with HiResCAM, by "
+            "0.37 at relu2. What about **HiResCAM at `features.relu3`**, same question, same winter birds in snow? It has fewer cells than relu2 "
+            "and the gradient still differs from place to place. **First write down your guess** of the mean difference, then measure it."
         ),
         hints=(
-            "The story above is dramatic. Does a map have to be?",
-            "`saliency.gradcam` and `relevance_mass` once per network, the same pictures and masks, then the mean of the difference.",
+            "Does relu3 have the cells of relu2 or those of relu4? And which of the two would decide?",
+            "`saliency.hirescam` with `against=rival` and `relevance_mass`, once per network, the same pictures and masks, then the mean "
+            "of the difference.",
         ),
         reference=extra_background_mass,
         check=_check_extra_mass,
         wrong=[
             WrongAnswer(-0.1, "difference taken the other way round", "sign is turned round"),
-            WrongAnswer(10.0, "percent", "That is in percent"),
-            WrongAnswer(0.45, "level instead of difference", "level of the snow network"),
-            WrongAnswer(0.36, "level of the control", "level of the clean network"),
-            WrongAnswer(0.22, "another question", "own species against sibling"),
+            WrongAnswer(22.7, "percent", "That is in percent"),
+            WrongAnswer(0.579, "level instead of difference", "level of the snow network"),
+            WrongAnswer(0.352, "level of the control", "level of the clean network"),
+            WrongAnswer(0.114, "another question", "against the sibling"),
+            WrongAnswer(0.217, "another layer", "That is relu4"),
+            WrongAnswer(0.367, "the layer of the chapter", "That is relu2"),
+            WrongAnswer(0.255, "another method", "That is Grad-CAM"),
             WrongAnswer(0.0, "expects equality", "Zero would mean"),
             WrongAnswer(0.9, "expects the map to be as clear as the experiment", "Use relevance_mass"),
         ],
@@ -533,6 +573,7 @@ EXERCISES = [
             WrongAnswer(_cumulative_drops, "paints over the last painting", "never put the image back"),
             WrongAnswer(_first_channel_drops, "paints one channel", "first channel only"),
             WrongAnswer(lambda s, x, k, fill: occlusion_map(s, x, k, 0.0), "paints black", "You painted black"),
+            WrongAnswer(lambda s, x, k, fill: occlusion_map(s, x, k, 0.5), "ignores fill", "whatever `fill` was"),
             WrongAnswer(
                 lambda s, x, k, fill: np.kron(occlusion_map(s, x, k, fill), np.ones((k, k))),
                 "one value per pixel",
@@ -560,12 +601,12 @@ EXERCISES = [
             "a": Claim(
                 "The clean network's Grad-CAM maps put more than a third of their mass on the background, so it uses the background.",
                 False,
-                "redrawing the background leaves the clean network's scores as they are: the mass is blur of a coarse layer.",
+                "redrawing the background leaves the clean network's answer as it is; and a map that knows nothing would put three quarters of its mass there.",
             ),
             "b": Claim(
-                "Asked for the own species against its sibling, the maps of both networks differ clearly more than for the own species alone.",
+                "The background mass of the snow network exceeds that of the clean one by more for own species minus sibling than for the own species alone, in each of the three maps compared.",
                 True,
-                "the excess of background mass grows, and so does the share of single pictures that are caught.",
+                "read the column 'excess': it grows for Grad-CAM, HiResCAM and integrated gradients, and so does 'caught'.",
             ),
             "c": Claim(
                 "Grad-CAM passes the randomisation test, so its maps show what the network uses.",

@@ -8,47 +8,51 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import FigureBase
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase, SubFigure
 from matplotlib.patches import Rectangle
 
 from xailib import evaluation, plots, saliency, worlds, zoo
 from xailib.lab.playground import Playground, Prediction, Reading, choice, slider
 from xailib.results import Heatmap
 
-_METHODS: dict[str, Callable[..., Heatmap]] = {
+_CAMS: dict[str, Callable[..., Heatmap]] = {
     "Grad-CAM": saliency.gradcam,
     "HiResCAM": saliency.hirescam,
     "LayerCAM": saliency.layercam,
+}
+_PIXEL_METHODS: dict[str, Callable[..., Heatmap]] = {
     "gradient": saliency.gradient,
     "SmoothGrad": saliency.smoothgrad,
     "integrated gradients": saliency.integrated_gradients,
 }
-_CAMS = ("Grad-CAM", "HiResCAM", "LayerCAM")
-_LAYERS = ("relu1", "relu2", "relu3", "relu4")
-_QUESTIONS = ("own species", "own species, not its sibling", "the sibling", "another family")
+_METHODS = (*(f"{cam}, relu{k}" for cam in _CAMS for k in (4, 3, 2, 1)), *_PIXEL_METHODS)
+_NETWORKS = {"clean": "birds-cnn", "snow": "birds-cnn-snow"}
+_QUESTIONS = ("own species", "own minus sibling", "sibling", "another family")
 _GREY = 0.5
 _STRONG = 0.995
+_FAINT = 0.05
 _FALLS, _DENTS, _HOLDS = "falls by more than half", "falls by less than half", "stays or rises"
 
 
 def occluder_lab() -> Playground:
     """A heat map beside the picture, and a grey square to cover what the map calls important."""
     controls = {
+        "network": choice("network", list(_NETWORKS)),
         "picture": choice("picture", list(_pictures())),
         "explain": choice("explain the score of", _QUESTIONS),
         "method": choice("method", list(_METHODS)),
-        "layer": choice("layer (CAMs only)", _LAYERS, "relu4"),
-        "threshold": slider("threshold, %", 5, 95, 50, 5),
+        "threshold": slider("threshold, %", 20, 95, 50, 5),
         "left": slider("square left, px", 0, 56, 4, 4),
         "top": slider("square top, px", 0, 56, 4, 4),
         "size": slider("square size, px", 4, 32, 12, 4),
     }
     strip = [
-        {"method": "Grad-CAM", "layer": "relu4"},
-        {"method": "LayerCAM", "layer": "relu2"},
+        {"method": "Grad-CAM, relu4"},
+        {"method": "LayerCAM, relu2"},
         {"method": "integrated gradients"},
-        {"method": "Grad-CAM", "layer": "relu4", "explain": "own species, not its sibling"},
-        {"method": "HiResCAM", "layer": "relu2", "explain": "own species, not its sibling"},
+        {"method": "Grad-CAM, relu4", "explain": "own minus sibling"},
+        {"method": "HiResCAM, relu2", "explain": "own minus sibling"},
     ]
     question = "Move the square over the strongest spot of the map. The score ..."
     return Playground(
@@ -77,8 +81,8 @@ def _pictures() -> dict[str, int]:
 
 
 @cache
-def _network() -> Any:
-    return zoo.load("birds-cnn")
+def _network(name: str) -> Any:
+    return zoo.load(_NETWORKS[name])
 
 
 def _deciding_part(species: int) -> str:
@@ -91,31 +95,32 @@ def _classes(species: int, explain: str) -> tuple[int, int | None]:
     sibling = _world().truth.sibling(species, _deciding_part(species))
     return {
         "own species": (species, None),
-        "own species, not its sibling": (species, sibling),
-        "the sibling": (sibling, None),
+        "own minus sibling": (species, sibling),
+        "sibling": (sibling, None),
         "another family": ((species + 4) % 20, None),
     }[explain]
 
 
 @cache
-def _map(picture: str, explain: str, method: str, layer: str) -> Heatmap:
+def _map(network: str, picture: str, explain: str, method: str) -> Heatmap:
     world, i = _world(), _pictures()[picture]
-    at = (f"features.{layer}",) if method in _CAMS else ()
+    name, _, layer = method.partition(", ")
+    at = (f"features.{layer}",) if layer else ()
     target, against = _classes(int(world.y[i]), explain)
-    return _METHODS[method](_network(), world.X[i : i + 1], *at, target=target, against=against)
+    return (_CAMS | _PIXEL_METHODS)[name](_network(network), world.X[i : i + 1], *at, target=target, against=against)
 
 
-def _score(image: np.ndarray, target: int, against: int | None) -> float:
+def _score(network: str, image: np.ndarray, target: int, against: int | None) -> float:
     with torch.no_grad():
-        scores = _network()(torch.from_numpy(image[None]))[0]
+        scores = _network(network)(torch.from_numpy(image[None]))[0]
     return float(scores[target] - (0 if against is None else scores[against]))
 
 
-def _compute(picture: str, explain: str, method: str, layer: str, threshold: int, left: int, top: int, size: int) -> Reading:
+def _compute(network: str, picture: str, explain: str, method: str, threshold: int, left: int, top: int, size: int) -> Reading:
     """The map, its scores against the deciding part, and the class score with and without the square."""
     world, i = _world(), _pictures()[picture]
     species = int(world.y[i])
-    heat = _map(picture, explain, method, layer if method in _CAMS else "")
+    heat = _map(network, picture, explain, method)
     part = world.truth.mask(_deciding_part(species), [i])
     square = np.zeros(heat.image_shape, dtype=bool)
     square[top : top + size, left : left + size] = True
@@ -123,7 +128,7 @@ def _compute(picture: str, explain: str, method: str, layer: str, threshold: int
     covers = square[np.unravel_index(heat.upsample()[0].argmax(), square.shape)]
     numbers = {
         "score, untouched": float(heat.score[0]),
-        "score, square painted": _score(painted, *_classes(species, explain)),
+        "score, square painted": _score(network, painted, *_classes(species, explain)),
         "share of the map under the square": float(evaluation.relevance_mass(heat, square)[0]),
         "square covers the strongest spot": "yes" if covers else "no",
         "deciding part": _deciding_part(species),
@@ -138,51 +143,58 @@ def _compute(picture: str, explain: str, method: str, layer: str, threshold: int
         "image": world.X[i],
         "part": part[0],
         "name": _deciding_part(species),
-        "square": (left, top, size),
+        "square": square,
     }
     return Reading(numbers, {**data, "level": threshold / 100})
 
 
 def _draw(reading: Reading, figure: FigureBase) -> None:
-    """The painted picture, and the map of the untouched one with the deciding part, the threshold and the square."""
-    data = reading.data
+    """The painted picture, and the map of the untouched one; a panel of the filmstrip has room for the map alone."""
+    if isinstance(figure, SubFigure):
+        _draw_map(reading, figure.subplots())
+        return
     left, right = figure.subplots(1, 2)
-    left.imshow(np.moveaxis(data["painted"], 0, -1))
+    left.imshow(np.moveaxis(reading.data["painted"], 0, -1))
     left.set_title("what the network gets", fontsize=10)
+    left.set_axis_off()
+    _draw_map(reading, right)
+
+
+def _draw_map(reading: Reading, ax: Axes) -> None:
+    """The map with the deciding part, the threshold and the square."""
+    data = reading.data
     big = data["heat"].upsample()[0]
     strong = float(np.quantile(np.abs(big), _STRONG))  # single pixels far above the rest would leave the others invisible
-    plots.heatmap(data["heat"], right, image=data["image"], limit=strong)
-    right.contour(data["part"], levels=[0.5], colors=[plots.TRUTH], linewidths=1.8)
-    if big.max() > 0:
-        right.contour(big, levels=[data["level"] * big.max()], colors="black", linewidths=1.2, linestyles="dashed")
-    x, y, size = data["square"]
-    right.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, edgecolor="black", linewidth=1))
-    right.set_title(f"the map; gold: its {data['name']}", fontsize=10)
-    for ax in (left, right):
-        ax.set_axis_off()
+    plots.heatmap(data["heat"], ax, image=data["image"], limit=strong)
+    ax.contour(data["part"], levels=[0.5], colors=[plots.TRUTH], linewidths=1.8)
+    faint = big.max() < _FAINT * np.abs(big).max()
+    if not faint:
+        ax.contour(big, levels=[data["level"] * big.max()], colors="black", linewidths=0.9, linestyles="dashed")
+    rows, columns = (np.flatnonzero(data["square"].any(axis=axis)) for axis in (1, 0))
+    corner = (columns[0] - 0.5, rows[0] - 0.5)
+    ax.add_patch(Rectangle(corner, len(columns), len(rows), fill=False, edgecolor="black", linewidth=1))
+    note = "hardly anything speaks for it" if faint else f"full colour at {strong:.2g}"
+    ax.set_title(f"gold: {data['name']}; {note}", fontsize=10)
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
-    """Say what the square did, or ask to move it first."""
+    """Say what the square did, and whether that tests the map."""
     numbers = reading.numbers
     before, after = float(numbers["score, untouched"]), float(numbers["score, square painted"])
-    if numbers["square covers the strongest spot"] == "no":
-        return "The square does not cover the strongest spot yet: move it there, and the verdict follows."
     if before <= 0:
         return f"The score was {before:.2f} before you painted anything: explain a class that the network believes in."
     happened = _FALLS if after < before / 2 else _DENTS if after < before else _HOLDS
-    said = (
-        ""
-        if prediction is None
-        else f" You predicted that it {prediction}: {'right' if prediction == happened else 'not this time'}."
-    )
-    return f"The score {happened}: from {before:.2f} to {after:.2f}.{said}"
+    measured = f"The score {happened}: from {before:.2f} to {after:.2f}."
+    if numbers["square covers the strongest spot"] == "no":
+        return f"{measured} That was beside the strongest spot; cover it to test the map."
+    if prediction is None:
+        return measured
+    return f"{measured} You predicted that it {prediction}: {'right' if prediction == happened else 'not this time'}."
 
 
 def _on_the_hot_spot(settings: dict[str, str]) -> dict[str, int]:
     """Position that centres the square on the strongest spot, in steps of the sliders."""
-    chosen = {"picture": next(iter(_pictures())), "explain": _QUESTIONS[0], "layer": "", **settings}
-    heat = _map(chosen["picture"], chosen["explain"], chosen["method"], chosen["layer"])
+    heat = _map("clean", next(iter(_pictures())), settings.get("explain", _QUESTIONS[0]), settings["method"])
     row, column = np.unravel_index(heat.upsample()[0].argmax(), heat.image_shape)
     return {"left": _edge(int(column)), "top": _edge(int(row))}
 
