@@ -135,6 +135,13 @@ def test_lint_counts_words_between_code_cells(small) -> None:
     assert any("words without a code cell" in p for p in lint.lint(small))
 
 
+def test_lint_counts_prose_and_not_tables_or_formulas() -> None:
+    assert (
+        len(lint._plain_words("one two\n\n| a | b |\n|---|---|\n| c | d |\n\nthree $$x y z$$ four\n\n```python\nno\n```\nfive"))
+        == 5
+    )
+
+
 def test_lint_finds_dead_links(small) -> None:
     small.write_text("# %% [markdown]\n# # T\n# [next](99_nowhere.ipynb)\n\n# %%\n1\n")
     assert any("leads nowhere" in p for p in lint.lint(small))

@@ -5,7 +5,7 @@
 #
 # You will catch three models failing quietly, find your way on a map of twenty methods, and learn the four tests with which this course grades every explanation.
 #
-# **Estimated time:** 85 minutes (estimated)
+# **Estimated time:** 105 minutes (estimated)
 #
 # **What you need:** Python at the level of "I can read a loop", and to have met a train/test split. Nothing else.
 
@@ -17,7 +17,13 @@ import pandas as pd
 from xailib import exercises as ex
 from xailib import lab, methods, permutation, plots, predictor, saliency, worlds, zoo
 from xailib.course import doctor
-from xailib.evaluation import deletion_curve, mean_interval, rank_agreement, relevance_mass, resampling_effects
+from xailib.evaluation import (
+    deletion_curve,
+    mean_interval,
+    rank_agreement,
+    relevance_mass,
+    resampling_effects,
+)
 from xailib.lab.start_here import explanations, typical_customer
 
 # %% [markdown]
@@ -204,7 +210,7 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
     print(f"{card.chapter} {card.name}: costs {card.cost}.\n   Fails: {card.fails}.\n   Leave it when {card.avoid}.")
 
 # %% [markdown]
-# **Three routes.** *Core*: 00, 01, 02, 03, 05, 07, 08, 18, 19. *Vision and research*: 00, 08, 09, 14 to 17, 18. *Language*: 00, 04, 05, 10 to 13, 18. Exercises are marked core or stretch.
+# **Routes.** *Core*: 00, 01, 02, 03, 05, 07, 08, 18, 19. *Vision and research*: 00, 08, 09, 14 to 17, 18. *Language*: 00, 04, 05, 10 to 13, 18. Exercises are marked core or stretch.
 
 # %% [markdown] tags=["digression"] jp-MarkdownHeadingCollapsed=true
 # ## Words and symbols (open when you need them)

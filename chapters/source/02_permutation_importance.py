@@ -3,7 +3,7 @@
 #
 # Shuffle one column, let the model predict again, and see how much worse it gets. That is the whole method. You will write it, put an honest error bar on it, catch a rival praising a random number, and fool the method itself.
 #
-# **Estimated time:** 90 minutes
+# **Estimated time:** 120 minutes
 #
 # **What you need:** held-out data, log loss (the mean of minus the log of the probability given to what happened), and [chapter 0](00_start_here.ipynb).
 #
@@ -52,14 +52,14 @@ print(f"customer_number is number {rank} of {len(impurity)}, and carries {impuri
 print("columns ranked below it:", ", ".join(impurity.index[rank:]))
 
 # %% [markdown]
-# The customer number is drawn at random. It says nothing about anyone, and we know this because we wrote the world. Yet the list puts it ahead of age, region and a fraud list. Would you sign?
+# The customer number is drawn at random. We wrote the world, so we know. Yet the list puts it ahead of age, region and a fraud list. Would you sign?
 #
 # A guess from you, to be kept: does the *forest* use a random number, or does only the *list* say so?
 
 # %% [markdown]
 # ## By hand
 #
-# Six applicants and a rule: *predict default if there are two or more prior defaults*. One prediction of six is wrong (F). Now every applicant receives the count of somebody else, the **donor**. Three rows are done; fill in the other three.
+# Six applicants and a rule: *predict default if there are two or more prior defaults*. One prediction of six is wrong (F). Now every applicant receives the count of somebody else, the **donor**. Fill in the last three rows.
 #
 # | applicant | prior defaults | defaulted? | rule says | donor | count received | rule now says | wrong now? |
 # |---|---|---|---|---|---|---|---|
@@ -151,7 +151,7 @@ mine = pd.Series({j: importance(forest, X, y, j, permutations) for j in X.column
 print(mine.sort_values(ascending=False).round(4).to_string())
 
 # %% [markdown]
-# On 2,000 applicants the forest has never seen, the customer number is worth nothing: shuffle it, and the log loss is as good as before. So the list was wrong and the forest never uses the number? That does not follow, and in two sections you will see why.
+# On 2,000 applicants the forest has never seen, the customer number is worth nothing: shuffle it, and the log loss is as good as before. So the list was wrong and the forest never uses the number? That does not follow; *Moves, or helps?* below shows why.
 
 # %% [markdown]
 # ## The library way
@@ -190,7 +190,7 @@ for n_repeats in (10, 2):
     print(f"{n_repeats} repeats\n{spreads(n_repeats).round(4).to_string()}\n")
 
 # %% [markdown]
-# `between sets` is the truth. With ten repeats `by rows` meets it (credit age is a fifth too long); with two it is a little long. `over repeats` describes *one* repeat, not their mean: near the truth at ten, a third to a half of it at two. Divided by the root of the number of repeats (`over_root`) it shrinks to nothing as you repeat, while the luck of having drawn these applicants stays. Remember this when a paper shows tiny whiskers.
+# `between sets` is the truth. With ten repeats `by rows` meets it (credit age is a fifth too long); with two it is a little long. `over repeats` describes *one* repeat, not their mean: by accident near the truth at ten, a third to a half of it at two. Divided by the root of the number of repeats (`over_root`) it shrinks to nothing as you repeat, while the luck of having drawn these applicants stays. Remember this when a paper shows tiny whiskers.
 #
 # ### Which metric?
 #
@@ -329,12 +329,12 @@ playground.filmstrip()
 
 
 # %% [markdown]
-# At correlation 0 (A) nearly all credit sits on `height_cm`; at 1 (B) it is split, although the world reads only one of the two. C groups them: the help never went away. D is B under accuracy, E on training rows, where noise gains weight. What the strip does not say: which column the world uses. At correlation 1 no method that only asks the model can know.
+# At correlation 0 (A) nearly all credit sits on `height_cm`; at 1 (B) it is split, although the world reads only one of the two. C groups them: the help never went away. On training rows (E) noise gains weight. What the strip does not say: which column the world uses. At correlation 1 no method that only asks the model can know.
 
 # %% [markdown]
 # ## Graded against the truth
 #
-# **First score: the relevant set.** The rule reads twelve of fourteen columns. Of the 24 pairs of a relevant and an irrelevant one, which share is ranked in the right order? Eight worlds, each with a forest trained on 2,000 rows; a coin scores 0.5. The loss is the *Brier score*, the mean squared error of the probability: in log loss one applicant who defaults after a forecast of exactly 0 costs 36 and drowns weak columns.
+# **First score: the relevant set.** The rule reads twelve of fourteen columns. Of the 24 pairs of a relevant and an irrelevant one, which share is ranked in the right order? Eight worlds, each with a forest trained on 2,000 rows; a coin scores 0.5. The loss is the *Brier score*, the mean squared error of the probability: in log loss one default after a forecast of 0 costs 36.
 
 
 # %%
@@ -387,7 +387,9 @@ for n_values in (2, 10, 100, 900_000):
     print(f"random column with {n_values:>7,} values: impurity importance {share:.4f}")
 
 # %% [markdown]
-# Same noise, five times the importance. **Second score: the values.** How far is our estimate from the same forest's importance on 20,000 fresh applicants (explanation error), and how far is that from the planted rule's (model error)?
+# Same noise, about five times the importance.
+#
+# **Second score: the values.** How far is our estimate from the same forest's importance on 20,000 fresh applicants (explanation error), and how far is that from the planted rule's (model error)?
 
 # %%
 rule = permutation_importance(loans.truth.predict, fresh.X, fresh.y, n_repeats=3)
@@ -473,7 +475,7 @@ for ax, rows, title in [(axes[0], X, "applicants"), (axes[1], copy, "after shuff
     ax.axline((first_account_years, 0), slope=1, color="black", lw=0.8, label="credit since age 18")
     ax.set(xlabel="age (years)", title=f"{title}: {bad.mean():.0%} impossible")
 axes[0].set_ylabel("credit age (years)")
-axes[1].legend(loc="upper left")
+axes[0].legend(*axes[1].get_legend_handles_labels(), loc="upper left")
 caption = "Credit age against age: all applicants lie below the line credit age = age - 18, "
 plots.show(fig, caption + "but after shuffling about a fifth of the rows lie above it.")
 

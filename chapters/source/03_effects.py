@@ -4,7 +4,7 @@
 # How does the price move when a house gets larger? You will compute three answers from scratch, say which question each of
 # them answers, and catch one of them asking about houses that cannot exist.
 #
-# **Estimated time:** 95 minutes
+# **Estimated time:** 130 minutes
 #
 # **What you need first:** a model as a function of a table, and why shuffling a column makes impossible rows
 # ([chapter 02](02_permutation_importance.ipynb)).

@@ -5,7 +5,7 @@
 #
 # A heat map is the most shared and least checked explanation there is. It looks like evidence, so people act on it. Here the same network will seem to look at the right part in one picture out of four, or in more than four out of five, depending on choices that most figures do not mention.
 #
-# **Estimated time:** 95 minutes
+# **Estimated time:** 125 minutes
 #
 # **What you need:** [chapter 0](00_start_here.ipynb), arrays and slicing, and a rough idea of what a convolution does. Gradients and hooks are in the folded box.
 
@@ -103,9 +103,9 @@ for ax, picture, title in zip(axes, pictures, titles, strict=True):
 plots.show(fig, "One bird three times: in snow, moved to a meadow, and its sibling species in snow, which differs in one part.")
 
 # %% [markdown]
-# Left and middle show the same bird; the network gives it two names. Left and right differ only in one part, and that part is what the name should hang on.
+# Left and middle: one bird, two names. Left and right differ only in one part, on which the name should hang.
 #
-# You know about the snow because you can redraw the world. The reserve has only the archive and the network. **Would a heat map have told them before spring?** `clean_net`, trained on the same birds with landscapes drawn at random, is our control.
+# The reserve cannot redraw the world. **Would a heat map have told them before spring?** `clean_net`, trained with landscapes drawn at random, is our control.
 
 # %% [markdown]
 # ## By hand
@@ -267,14 +267,12 @@ plots.show(
 )
 
 # %% [markdown]
-# Each panel has its own scale: red for, blue against. At relu4 the rows agree, and the cells sum to the score minus the bias, 3.38 = 3.24 + 0.14. Earlier layers sum to something else: the biases of later layers are missing in HiResCAM, and Grad-CAM does not keep books at all. At relu2 it is blue and sums to less than zero for a positive score, since the gradient differs from place to place and one mean per channel hides that. The frame along the edge is the zero padding of the convolutions, not the bird. The coarse map spills over the outline: a cell at relu4 depends on its neighbours.
-#
-# **Where packages differ.** pytorch-grad-cam cuts negative values and stretches every map to 0 ... 1. Ours stay raw.
+# Each panel has its own scale. At relu4 the rows agree, and the cells sum to the score minus the bias, 3.24 + 0.14. Earlier, HiResCAM misses the biases of later layers, and Grad-CAM keeps no books: at relu2 it sums to less than zero for a positive score, since the gradient differs from place to place and one mean per channel hides that. The frame along the edge is the zero padding of the convolutions. The package pytorch-grad-cam cuts and stretches every map to 0 ... 1; ours stay raw.
 
 # %% [markdown]
 # ## Lab
 #
-# Cover what the map calls important, and see whether the network agrees. Choose network, bird, question and method; move the square; read the score with and without it. Gold is the deciding part. The dashed line encloses what exceeds the threshold; **IoU** is its overlap with gold, divided by the area of both together.
+# Cover what the map calls important; read the score with and without the square. Gold is the deciding part. The dashed line encloses what exceeds the threshold; **IoU** is its overlap with gold, divided by the area of both together.
 
 # %%
 playground = lab.saliency.occluder_lab()
@@ -314,7 +312,7 @@ print(
 )
 
 # %% [markdown]
-# For *own species* the costliest part changes from picture to picture, several parts share the answer, and some removals *raise* the score (a jay's beak, a lory's beak). For *own minus sibling*, the deciding part carries the difference in every picture and the others nothing. That question has an answer key: one part, known beforehand. A mask counts as truth only for a network that passes this test. Does the snow network?
+# For *own species* the costliest part changes from picture to picture, several parts share the answer, and some removals *raise* the score (a lory's beak). For *own minus sibling*, the deciding part carries the difference in every picture and the others nothing. That question has an answer key: one part, known beforehand. A mask counts as truth only for a network that passes this test. Does the snow network?
 
 # %%
 for name, net in (("clean", clean_net), ("snow", snow_net)):
@@ -324,14 +322,14 @@ for name, net in (("clean", clean_net), ("snow", snow_net)):
     print(f"{name} network: deciding part costs {drop[deciding].mean():.2f}, most of all in {share:.2f}; accuracy {accuracy:.2f}")
 
 # %% [markdown]
-# It leans on the parts less than a third as much and names only half of the birds: masks of *parts* are no truth for it. A mask of the *background* will be, further down, once a redrawn landscape has shown that the background carries its answer.
+# It leans on the parts less than a third as much: masks of *parts* are no truth for it. A mask of the *background* will be, once redrawing has shown what the background carries.
 
 # %% [markdown]
 # ### The oracle: only the explanation can err
 #
-# `LinearObserver` compares a picture pixel by pixel with its species and its sibling drawn in the same pose. Its score is linear, so the exact evidence of each pixel is known: the layer `evidence` holds one channel of it per class, and the scores are sums over the cells. The gradient there is 1 for the species and -1 for the sibling in every cell, so Grad-CAM returns the exact difference. `against=` explains the difference of two scores.
+# `LinearObserver` compares a picture pixel by pixel with both species drawn in its pose. Its layer `evidence` has one channel per class, and the scores are sums over the cells. So the gradient is 1 or -1 everywhere, and Grad-CAM is the exact evidence. `against=` explains the difference of two scores.
 #
-# Two grades. **Pointing game**: does the strongest pixel lie on the deciding part? **Mass**: which share of the positive relevance does? Beside them stands the **rank agreement** of chapter 0: the correlation of the two rankings of all pixels, 1 for the same order, 0 for none.
+# Two grades. **Pointing game**: does the strongest pixel lie on the deciding part? **Mass**: which share of the positive relevance does? And the **rank agreement** of chapter 0: the correlation of two rankings of all pixels.
 
 # %%
 mask = np.concatenate([plain.truth.mask(part, [i]) for part, i in zip(sibling_part, held_out, strict=True)])
@@ -362,12 +360,12 @@ for this in np.unique(look):
     print(f"{this:14} {(look == this).sum()} pictures: {counts}")
 
 # %% [markdown]
-# IG from black misses every black beak, every black tail and every plain wing, which is dark: what does not differ from the baseline gets no share. The integral is exact; the baseline asked the wrong question. Even the exact map misses three spiky crests: there the strongest evidence is the *absence* of the sibling's round crest, at a place where the two drawings differ but nothing of this bird was drawn. Crests differ in outline, not in colour, so IG misses some of both kinds. Masks have limits as well.
+# IG from black misses every black beak, every black tail and every plain wing, which is dark: what equals the baseline gets no share. Even the exact map misses three spiky crests: their strongest evidence is where the *sibling's* crest is absent. Crests differ in outline, not in colour, so IG misses some of both kinds. Masks have limits.
 
 # %% [markdown]
 # ### The trained network: explanation and question
 #
-# Now the network itself, with nine maps, for both questions. **SmoothGrad** averages the gradient over noisy copies of the picture. "Gradient, size" is the largest absolute gradient over the colour channels. Eight samples or steps keep the cell short; with 25 samples SmoothGrad points *worse* (0.53 instead of 0.61), with 50 steps IG loses 0.02. For *own species* there is a second key besides the deciding part: the part that cost most in this very picture.
+# Now the network itself. **SmoothGrad** averages the gradient over noisy copies of the picture. "Gradient, size" is the largest absolute gradient over the colour channels. Eight samples or steps keep it short; with 25 samples SmoothGrad points *worse* (0.53 instead of 0.61), with 50 steps IG loses 0.02. For *own species* there is a second key besides the deciding part: the part that cost most in this very picture.
 
 # %%
 METHODS = {
@@ -450,9 +448,12 @@ fresh_mask = np.concatenate([fresh.truth.mask(p, [i]) for p, i in zip(fresh_part
 for layer in ("relu2", "relu3", "relu4"):
     heat = saliency.hirescam(clean_net, fresh_X, f"features.{layer}", fresh_species, against=fresh_sibling)
     print(f"100 fresh pictures: HiResCAM, {layer} points right in {pointing_game(heat, fresh_mask).mean():.2f}")
+for n_samples, channels in ((8, "largest"), (25, "sum")):
+    heat = saliency.smoothgrad(clean_net, plain_X, species, against=sibling, n_samples=n_samples, channels=channels)
+    print(f"SmoothGrad, {n_samples} samples, channels={channels}: {pointing_game(heat, mask).mean():.2f}")
 
 # %% [markdown]
-# Ties are what 100 pictures cannot separate: HiResCAM, LayerCAM, Grad-CAM at relu4, IG from the mean picture, and the size of the gradient. Clearly behind are two unlucky layers, IG from black (captum's default is 0, which is black for pictures from 0 to 1), and SmoothGrad; but SmoothGrad by *size* instead of signed sum points right in 0.72. A method's rank hangs on such options.
+# Ties are what 100 pictures cannot separate. Behind are two unlucky layers, IG from black (captum's default, 0), and SmoothGrad; but SmoothGrad by *size* instead of signed sum points right in 0.72. Ranks hang on such options.
 #
 # **Model error** is a separate matter. The network names every one of these birds, and removing the deciding part costs most in each of the 100 pictures. So what is lost *for this question* is lost by the explanations.
 
@@ -487,19 +488,22 @@ for question, against in {"own species": {}, "own minus sibling": {"against": ri
         print(f"{question:17} {name:17} clean {clean.mean():.2f} snow {snow.mean():.2f} excess {excess} caught {caught:.2f}")
         assert max(clean.mean(), snow.mean()) < behind.mean()
         apart += [f"lowest of snow {snow.min():.2f}, highest of clean {clean.max():.2f}"]
-print(f"first line, single pictures: {apart[0]}")
 
 # %% [markdown]
 # *Caught*: the share of pictures whose background mass exceeds that of 95 % of the clean network's maps. A map that knows nothing would put 0.76 there, so *all* these maps prefer the bird. The first line is the figure everyone would have shown, 0.46 behind the bird; the innocent network has 0.36. With the better question HiResCAM and IG catch every picture; IG nearly does so with the plain one.
-#
-# **Would a heat map have told them before spring? Not alone.** *Caught* needs `clean_net`, and the reserve has no control. Without one nobody knows the threshold: for Grad-CAM and *own species*, the guilty network's lowest map has less background than the innocent one's highest. The map can make them suspicious. Redrawing convicts.
+
+# %%
+print(f"Grad-CAM, own species, background mass of single pictures: {apart[0]}")
+
+# %% [markdown]
+# **Would a heat map have told them before spring? Not alone.** *Caught* needs `clean_net`, and the reserve has no control. Without one nobody knows the threshold, and for the first line none would do: the guilty network's lowest map has less background than the innocent one's highest. A map raises suspicion; redrawing convicts.
 
 # %% [markdown]
 # ## Break it
 #
 # ### A map that survives the loss of the network
 #
-# What explains the learned weights must change when they are thrown away. **Cascading randomisation** (Adebayo et al. 2018) gives layer after layer fresh weights, from the output down, and compares the maps. Our criterion: a rank agreement above 0.5 once the output layer is random is a failure. We rank each map twice, with its sign and by size alone. Control: an edge detector, which never saw a network.
+# What explains the weights must change when they are thrown away. **Cascading randomisation** (Adebayo et al. 2018) gives layer after layer fresh weights, from the output down, and compares the maps. Our criterion: a rank agreement above 0.5 once the output layer is random is a failure. We rank each map twice, with its sign and by size alone. Control: an edge detector, which never saw a network.
 
 # %%
 few_X, few = plain_X[:20], species[:20]
@@ -513,7 +517,7 @@ explainers = {
 agreement = {}
 for name, explain in explainers.items():
     maps = [heat.values.reshape(20, -1) for heat in saliency.cascading_randomisation(clean_net, explain).values()]
-    for ranked in ("with sign", "size only")[maps[0].min() >= 0 :]:
+    for ranked in ("with sign", "size only")[int(maps[0].min() >= 0) :]:
         agreement[name, ranked] = [rank_agreement(m, maps[0], signed=ranked == "with sign").mean() for m in maps]
         print(f"{name + ', ' + ranked:37}", " ".join(f"{a:5.2f}" for a in agreement[name, ranked]))
 size = saliency.gradient(clean_net, few_X, few, channels="largest").values.reshape(20, -1)
@@ -536,7 +540,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Left is the trained network; each step to the right destroys one more layer. With their sign, the maps lose all agreement with the first layer. By *size* every one of them fails, Grad-CAM included: where activations and slopes are large depends on the early layers and on the picture (the edge detector agrees with the gradient's size at 0.47), whatever class they vote for. So the sign carries what the classifier learned. Size can still tell *where* (the gradient's size pointed right in 0.73 above, at 0.04 by chance), not *for whom*. Passing the test is necessary, not sufficient.
+# Each step destroys one more layer. With their sign, the maps lose all agreement at once. By *size* all fail, Grad-CAM included: where slopes are large depends on the early layers and the picture (the edge detector agrees with the gradient's size at 0.47), whichever class is asked for. The sign carries what the classifier learned. Size can still tell *where* (it pointed right in 0.73 above), not *for whom*. Passing is necessary, not sufficient.
 
 # %% [markdown]
 # ### A constant that nobody can see
@@ -657,7 +661,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Lower is better: the right pixels went first. Look at the winner of each panel: IG from zero when deletion means zero (empty paper), IG from the average digit when it means the average digit. The test rewards whoever shares its stand-in. On the left *ink*, which explains nothing, beats Grad-CAM by 0.42 (0.25 to 0.59, in pairs). You may conclude that under a stated stand-in some maps find pixels the score depends on, not which map is true.
+# Lower is better: the right pixels went first. Look at the winner of each panel: IG from zero when deletion means zero (empty paper), else IG from the average digit. The test rewards whoever shares its stand-in. On the left *ink*, which explains nothing, beats Grad-CAM by 0.42 (0.25 to 0.59, in pairs). So under a stated stand-in some maps find pixels the score depends on; none is thereby true.
 
 # %% [markdown]
 # ### Your own photograph
@@ -674,11 +678,10 @@ my_images = np.moveaxis(cat, -1, 0)[None]
 my_map = saliency.gradcam(my_network, my_images, my_layer)
 fig, axes = plt.subplots(1, 2, figsize=(6.0, 3.1))
 axes[0].imshow(np.moveaxis(my_images[0], 0, -1))
-my_map.plot(axes[1], image=my_images[0])
+limit = np.abs(my_map.values).max()
+my_map.plot(axes[1], image=my_images[0], limit=limit)
 axes[0].set_title("your picture")
-axes[1].set_title(
-    f"{names[my_map.target[0]]}, score {my_map.score[0]:.2f}\n(full colour at {np.abs(my_map.values).max():.2f})", fontsize=10
-)
+axes[1].set_title(f"{names[my_map.target[0]]}, score {my_map.score[0]:.2f}\n(full colour at {limit:.2f})", fontsize=10)
 axes[0].set_axis_off()
 plots.show(fig, "A photograph of a cat and the Grad-CAM map of the bird species that the network finds in it.")
 confidence = predictor(my_network, "probability")(my_images).max()

@@ -35,7 +35,7 @@ def _labs() -> None:
 
     print(f"\n{'lab (compute + draw)':40} {'median ms':>10} {'95 % ms':>10}")
     for name, make in LABS.items():
-        print(f"{name:40} {'{:10.0f} {:10.0f}'.format(*milliseconds(name, make()))}")
+        print(f"{name:40} {'{:10.0f} {:10.0f}'.format(*milliseconds(make()))}")
 
 
 if __name__ == "__main__":

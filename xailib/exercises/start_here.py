@@ -433,7 +433,7 @@ QUIZ = [
     ),
     Question(
         "A placebo, made in the same way for another customer, scores nearly as high as your explanation. What follows?",
-        "With this metric you can not show that yours is about this customer",
+        "With this metric you cannot show that yours is about this customer",
         "Perhaps the metric is blind to what is specific, perhaps the explanation is poor. Change one of the two and look again.",
         {
             "Your explanation is worthless": "It may be fine. A metric that cannot tell the two apart cannot say so.",

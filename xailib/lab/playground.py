@@ -17,6 +17,7 @@ from typing import Any
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase, SubFigure
 
 from xailib import plots
@@ -97,6 +98,7 @@ class Playground:
         self.settings_of_filmstrip = [{**self.settings, **settings} for settings in filmstrip]
         self.predict, self.verdict = predict, verdict
         self.figure = Figure(figsize=size, dpi=100)
+        self.canvas = FigureCanvasAgg(self.figure)
         self.picture = widgets.Image(format="png", layout=widgets.Layout(width=f"{100 * size[0]:.0f}px", flex="0 0 auto"))
         self.readout, self.answer = widgets.HTML(), _Answer(predict) if predict else None
         self.widget = self._assemble()
@@ -151,7 +153,7 @@ class Playground:
         panels: list[SubFigure] = np.ravel(figure.subfigures(2, 3, wspace=0.02, hspace=0.03)).tolist()  # type: ignore[arg-type]
         with plt.rc_context({"font.size": 8.5, "axes.titlesize": 9}):
             for letter, panel, settings, reading in zip("ABCDE", panels, self.settings_of_filmstrip, readings, strict=False):
-                title = fill(f"{letter}. {self._changed(settings)}", 58)
+                title = fill(f"{letter}. {self._changed(settings)}", 52)
                 panel.suptitle(title, fontsize=9, fontweight="bold", color=plots.ANCHOR, x=0.02, ha="left")
                 self.draw(reading, panel)
             panels[-1].text(0.05, 0.97, self._legend(readings), va="top", fontsize=8.5, linespacing=1.3)
@@ -172,10 +174,11 @@ class Playground:
         return "\n".join(lines)
 
     def _render(self) -> bytes:
+        """The picture as PNG, through the canvas itself: ``savefig`` would draw twice for the layout."""
         self.figure.clear()
         self.draw(self.reading, self.figure)
         buffer = BytesIO()
-        self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        self.canvas.print_png(buffer, metadata={"Software": None})
         return buffer.getvalue()
 
     def _judge(self) -> None:
