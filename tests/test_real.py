@@ -232,7 +232,7 @@ def test_unknown_choices_list_the_known_ones(own, no_network, load, arguments):
 
 def idx(array: np.ndarray) -> bytes:
     sizes = np.array(array.shape, ">i4").tobytes()
-    return gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes())
+    return gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes(), mtime=0)
 
 
 def test_full_mnist_keeps_the_official_split(own, no_network):
@@ -356,7 +356,11 @@ def test_adult_offline_gets_one_sentence(monkeypatch):
         (real.compas, "tabular/compas-two-years.csv"),
     ],
 )
-@pytest.mark.parametrize("content", [b"", b"not the data", gzip.compress(b""), gzip.compress(b"\0\0\x08\x03")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not the data", gzip.compress(b"", mtime=0), gzip.compress(b"\0\0\x08\x03", mtime=0)],
+    ids=["empty", "text", "empty archive", "cut header"],
+)
 def test_a_damaged_file_is_named(own, no_network, load, name, content):
     (own / name).parent.mkdir()
     (own / name).write_bytes(content)

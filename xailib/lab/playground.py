@@ -160,9 +160,9 @@ class Playground:
         plots.show(figure, f"Filmstrip of the lab '{self.title}': {len(readings)} settings, A to E, with the readings of each.")
 
     def _changed(self, settings: Mapping[str, Any]) -> str:
-        """Title of a panel: the controls that differ between the panels."""
+        """Title of a panel: the controls that differ between the panels, by their labels."""
         varying = [n for n in self.controls if len({repr(s[n]) for s in self.settings_of_filmstrip}) > 1]
-        return ", ".join(f"{name} = {_plain(settings[name])}" for name in varying)
+        return ", ".join(f"{self.controls[n].description or n}: {_spoken(settings[n])}" for n in varying)
 
     def _legend(self, readings: Sequence[Reading]) -> str:
         """The readings of all panels, for the free sixth field; at most four numbers each, long ones cut."""
@@ -239,6 +239,13 @@ class _Answer:
 def _shortened(lines: Iterable[str], width: int) -> list[str]:
     """Each line cut at ``width`` characters, at a word, with dots."""
     return [shorten(line, width, placeholder=" ...") for line in lines]
+
+
+def _spoken(value: Any) -> str:
+    """A setting as a reader says it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> str:
