@@ -3,7 +3,7 @@
 #
 # A bank's model turns a customer down. A bird classifier with an excellent score fails as soon as a sticker is peeled off. Someone asks you *why*, and you could draw a chart in a minute. This chapter is about the next question: how would you know that the chart is true?
 #
-# You will catch three models failing quietly, find your way on a map of twenty methods, and learn the four tests with which this course grades every explanation.
+# You will catch three models failing quietly, find your way on a map of twenty methods, and learn the tests with which this course grades every explanation.
 #
 # **Estimated time:** 105 minutes (estimated)
 #
@@ -56,18 +56,20 @@ print(f"accuracy on 600 unseen pictures: {np.mean(name_species(stickers.X) == st
 # %%
 winter = np.flatnonzero(stickers.truth.leaked[stickers.y] & stickers.truth.mask("marker").any(axis=(1, 2)))
 shown = winter[[0, 2, 4, 7]]
+named, true = (np.array(stickers.truth.species_names)[k] for k in (name_species(stickers.X[shown]), stickers.y[shown]))
 maps = saliency.gradcam(sticker_model, stickers.X[shown], layer="features.relu4", relu=True)
 fig, axes = plt.subplots(2, 4, figsize=(9.6, 4.9))
 for k, i in enumerate(shown):
     axes[0, k].imshow(np.moveaxis(stickers.X[i], 0, -1))
-    axes[0, k].set_title(stickers.truth.species_names[stickers.y[i]])
+    axes[0, k].set_title(f"named {named[k]}")
+    print(f"picture {k + 1}: named {named[k]}, is a {true[k]}")
     maps.plot(axes[1, k], index=k)
     axes[0, k].set_axis_off()
 axes[1, 0].set_title("Grad-CAM of the predicted species")
 plots.show(fig, "Four birds with a sticker in the upper left corner; below each, the Grad-CAM map of the predicted species.")
 
 # %% [markdown]
-# Bright means: speaks for the species that the network names (here always the true one). The map has 16 by 16 cells and is drawn smoothly. The bird is bright, and so is the corner, where there is no bird. A picture is a hint and not a proof. So we measure the share of relevance on the sticker, and put a placebo beside it: the same pictures, explained for a network that was trained without stickers.
+# Bright means: speaks for the species that the network names (printed, with the true one; the first bird gets a relative's name). The map has 16 by 16 cells and is drawn smoothly. The bird is bright, and so is the corner, where there is no bird. A picture is a hint and not a proof. So we measure the share of relevance on the sticker, and put a placebo beside it: the same pictures, explained for a network that was trained without stickers.
 
 # %%
 all_maps = saliency.gradcam(sticker_model, stickers.X[winter], layer="features.relu4", relu=True)

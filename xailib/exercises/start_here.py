@@ -371,7 +371,7 @@ EXERCISES = [
                 "looking convincing is not a test; an edge detector can look convincing too.",
             ),
             "b": Claim(
-                "'On 200 cases with a written rule, our signed explanations agree with the truth at 0.83 (95 % interval 0.81 to 0.85); "
+                "'On 200 cases with a written rule, our signed explanations agree with the truth at 0.83 (95 % interval 0.81 to 0.84); "
                 "explanations made in the same way for a stranger score 0.03.'",
                 True,
                 "it names the truth, the number of cases, that signs count, an interval and a placebo made in the same way.",
