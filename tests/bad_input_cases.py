@@ -237,6 +237,18 @@ MODELS = {
             "class_index": whole(-1, optional=True),
         },
     ),
+    "models.in_blocks": Case(
+        models.in_blocks,
+        lambda: {"explain": lambda block: block, "n": 5, "rows_each": 2, "batch_rows": 4},
+        {
+            "explain": [NOTHING, TEXT, Bad("a number", 3)],
+            "n": whole(0),
+            "rows_each": whole(0),
+            "batch_rows": whole(0),
+            "n_jobs": [TEXT, Bad("zero", 0), Bad("a fraction", 1.5)],
+            "desc": Anything("a label"),
+        },
+    ),
     "models.batched": Case(
         models.batched,
         lambda: {"predict": Counted(total), "X": TABLE, "width": 1},
@@ -661,6 +673,10 @@ def attribution() -> results.Attribution:
     return results.Attribution(ARRAY, 0.0, ARRAY.sum(1), ["a", "b"], ARRAY, "made up")
 
 
+def attribution_of_two() -> results.Attribution:
+    return results.Attribution(np.ones((3, 2, 4)), np.ones(2), np.ones((3, 2)), list("abcd"), np.ones((3, 4)), "two outputs")
+
+
 def heatmap() -> results.Heatmap:
     return results.Heatmap(MAPS, np.zeros(3, int), "made up", (8, 8), np.ones(3))
 
@@ -688,6 +704,7 @@ NO_LABEL = Anything("any object can label a curve: matplotlib shows its text")
 
 RESULTS = {
     "results.Importance.interval": Case(importance().interval, dict, {"level": number(0, 1)}),
+    "results.Attribution.of_output": Case(attribution_of_two().of_output, lambda: {"index": 1}, {"index": whole(-1, 2)}),
     "results.Attribution.plot": Case(attribution().plot, dict, {"ax": AX, "row": ROW}),
     "results.Heatmap.plot": Case(
         heatmap().plot, dict, {"ax": AX, "image": IMAGE, "index": INDEX, "limit": number(0, optional=True)}

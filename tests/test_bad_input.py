@@ -12,9 +12,15 @@ from typing import Any
 
 import pytest
 
+import tests
 import xailib
 from tests.bad_input_cases import CASES, DEEP, IMAGES, WIDE, Anything, Bad, Case, total
 from xailib import effects, saliency
+
+#: the cases of a technique that has a file of its own, tests/bad_input_<module>.py, join the common ones
+for _info in pkgutil.iter_modules(tests.__path__):
+    if _info.name.startswith("bad_input_") and _info.name != "bad_input_cases":
+        CASES |= importlib.import_module(f"tests.{_info.name}").CASES
 
 #: modules whose functions are no part of the library's face, and why
 NOT_COVERED = {

@@ -6,14 +6,17 @@ Every perturbation method of the course builds its rows first and asks the model
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
+from tqdm.auto import tqdm
 
 from xailib import _validation as check
 
 Predict = Callable[[Any], np.ndarray]
+ResultT = TypeVar("ResultT")
 
 #: rows per model call: large enough that forests and boosting reach their best time per row, small enough for any laptop
 BATCH_ROWS = 50_000
@@ -177,3 +180,54 @@ def _checked(values: Any, n: int, width: int | None) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError("predict returned missing or infinite values: check the model on these rows before explaining it.")
     return values
+
+
+def in_blocks(
+    explain: Callable[[slice], ResultT],
+    n: int,
+    *,
+    rows_each: int,
+    batch_rows: int = BATCH_ROWS,
+    n_jobs: int | None = None,
+    desc: str = "instances",
+) -> list[ResultT]:
+    """Explain ``n`` instances block by block through joblib, so that the same call runs on one core, several, or a cluster.
+
+    Parameters
+    ----------
+    explain : function of a slice of instances, which makes its own big model calls; randomness must hang on the instance, not
+        on the block, or the answer would change with ``batch_rows``
+    n : int, number of instances
+    rows_each : int, model rows one instance needs; a block holds as many instances as fit into ``batch_rows``
+    batch_rows : int, rows per model call
+    n_jobs : int or None, as in joblib: None means one process, or what ``joblib.parallel_config`` says (a Dask cluster, say)
+    desc : str, the progress bar's label
+
+    Returns
+    -------
+    list, one result per block, in order
+
+    Raises
+    ------
+    ValueError
+        If a count is not positive, or ``n_jobs`` is zero.
+
+    Notes
+    -----
+    Used by chapters 4 to 7.
+
+    Examples
+    --------
+    >>> in_blocks(lambda block: block.stop - block.start, 10, rows_each=400, batch_rows=1_200)
+    [3, 3, 3, 1]
+    """
+    check.function(explain, "explain")
+    check.number(n, "n", low=1, integer=True)
+    check.number(rows_each, "rows_each", low=1, integer=True)
+    check.number(batch_rows, "batch_rows", low=1, integer=True)
+    if n_jobs is not None and check.number(n_jobs, "n_jobs", integer=True) == 0:
+        raise ValueError("n_jobs must not be 0: use None for one process, 2 for two, -1 for all cores.")
+    size = max(1, batch_rows // rows_each)
+    blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(explain)(block) for block in blocks)
+    return list(tqdm(results, total=len(blocks), desc=desc, delay=10, leave=False))

@@ -90,6 +90,8 @@ def importance(result: Importance, ax: Axes | None = None) -> Axes:
 def attribution(result: Attribution, ax: Axes | None = None, *, row: int = 0) -> Axes:
     """Signed horizontal bars of one instance, largest on top; sign is colour and direction."""
     check.instance(result, Attribution, "result")
+    if result.values.ndim == 3:
+        raise ValueError("result explains several outputs: choose one with result.of_output(index).")
     values = np.atleast_2d(result.values)
     values = values[check.number(row, "row", low=0, high=len(values) - 1, integer=True)]
     order = np.argsort(np.abs(values), kind="stable")

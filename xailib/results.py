@@ -5,7 +5,7 @@ Numbers only. How a result is drawn is in :mod:`xailib.plots`, which is imported
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +23,14 @@ class Attribution:
 
     Attributes
     ----------
-    values : (n, p) or (p,), in units of the prediction
-    base_value : float or (n,), where the explanation starts counting
-    prediction : float or (n,), the model's output for the instances
+    values : (n, p) or (p,), in units of the prediction; (n, k, p) for a model with k outputs: features are always last
+    base_value : float or (n,), where the explanation starts counting; (k,) or (n, k) for k outputs
+    prediction : float or (n,), the model's output for the instances; (n, k) for k outputs
     feature_names : p names
     instance : (n, p) or (p,), the explained rows
     method : what was computed, estimand included ("exact Shapley, marginal")
     std_errors : like ``values``, or None when exact
+    details : what only this method has (LIME: ``fidelity``; sampling: ``n_evaluations``)
     """
 
     values: np.ndarray
@@ -39,13 +40,30 @@ class Attribution:
     instance: Any
     method: str
     std_errors: np.ndarray | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
     def efficiency_gap(self) -> np.ndarray:
         """Prediction minus base value minus the sum of the values: zero for a complete explanation."""
         return np.asarray(self.prediction) - np.asarray(self.base_value) - self.values.sum(axis=-1)
 
+    def of_output(self, index: int) -> Attribution:
+        """The explanation of one output (one class) of a model with several."""
+        if self.values.ndim != 3:
+            raise ValueError("of_output is for models with several outputs: this explanation is of one number already.")
+        check.number(index, "index", low=0, high=self.values.shape[1] - 1, integer=True)
+        return replace(
+            self,
+            values=self.values[:, index],
+            base_value=np.asarray(self.base_value)[..., index],
+            prediction=np.asarray(self.prediction)[..., index],
+            std_errors=None if self.std_errors is None else self.std_errors[:, index],
+        )
+
     def to_frame(self) -> pd.DataFrame:
-        """One row per instance, one column per feature."""
+        """One row per instance (and output, where there are several), one column per feature."""
+        if self.values.ndim == 3:
+            labels = pd.MultiIndex.from_product(map(range, self.values.shape[:2]), names=["instance", "output"])
+            return pd.DataFrame(self.values.reshape(-1, self.values.shape[2]), index=labels, columns=self.feature_names)
         return pd.DataFrame(np.atleast_2d(self.values), columns=self.feature_names)
 
     def plot(self, ax: Axes | None = None, *, row: int = 0) -> Axes:
@@ -55,6 +73,8 @@ class Attribution:
         return plots.attribution(self, ax, row=row)
 
     def __repr__(self) -> str:
+        if self.values.ndim == 3:
+            return f"Attribution({self.method}; {len(self.values)} instances, {self.values.shape[1]} outputs: see of_output)"
         values = np.atleast_2d(self.values)
         order = np.argsort(-np.abs(values[0]))[:3]
         top = ", ".join(f"{self.feature_names[j]} {values[0, j]:+.4f}" for j in order)

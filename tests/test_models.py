@@ -1,0 +1,59 @@
+"""The one place that calls models, and the loop over instances: same answer on one core, several, and a cluster."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+
+import joblib
+import pytest
+
+from xailib.models import in_blocks
+
+
+def rows_of(block: slice) -> list[int]:
+    return list(range(100))[block]
+
+
+@pytest.mark.parametrize(("n", "rows_each", "batch_rows"), [(1, 1, 1), (10, 400, 1200), (10, 5000, 100), (7, 1, 50_000)])
+def test_blocks_cover_every_instance_once_and_in_order(n, rows_each, batch_rows):
+    blocks = in_blocks(rows_of, n, rows_each=rows_each, batch_rows=batch_rows)
+    assert list(chain(*blocks)) == list(range(n))
+    assert max(map(len, blocks)) <= max(1, batch_rows // rows_each)
+
+
+def test_two_processes_give_the_same_answer():
+    one = in_blocks(rows_of, 20, rows_each=5, batch_rows=10)
+    assert in_blocks(rows_of, 20, rows_each=5, batch_rows=10, n_jobs=2) == one
+
+
+def test_an_error_in_a_block_reaches_the_caller():
+    def fails(block: slice) -> None:
+        raise ValueError(f"cannot explain {block.start}")
+
+    with pytest.raises(ValueError, match="cannot explain 0"):
+        in_blocks(fails, 3, rows_each=1)
+
+
+def test_zero_jobs_are_refused():
+    with pytest.raises(ValueError, match="n_jobs must not be 0"):
+        in_blocks(rows_of, 3, rows_each=1, n_jobs=0)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as local, distributed.Client(local) as client:
+        yield client
+
+
+def test_the_same_call_runs_on_a_dask_cluster(cluster):
+    def where(block: slice) -> tuple[int, list[int]]:
+        return os.getpid(), list(range(100))[block]
+
+    with joblib.parallel_config(backend="dask"):
+        answers = in_blocks(where, 20, rows_each=1, batch_rows=2)
+    assert list(chain(*(rows for _, rows in answers))) == list(range(20))
+    assert {process for process, _ in answers} <= set(cluster.run(os.getpid).values())
