@@ -260,6 +260,7 @@ MODELS = {
                 Bad("a number", 3),
                 Bad("a list", [[1.0]]),
                 Bad("one dimension", VALUES),
+                Bad("texts with a gap", np.array(["free", None], dtype=object)),
                 Bad("no rows", TABLE[:0]),
             ],
             "batch_rows": batch_rows(),

@@ -6,9 +6,10 @@ import os
 from itertools import chain
 
 import joblib
+import numpy as np
 import pytest
 
-from xailib.models import in_blocks
+from xailib.models import batched, in_blocks
 
 
 def rows_of(block: slice) -> list[int]:
@@ -57,3 +58,30 @@ def test_the_same_call_runs_on_a_dask_cluster(cluster):
         answers = in_blocks(where, 20, rows_each=1, batch_rows=2)
     assert list(chain(*(rows for _, rows in answers))) == list(range(20))
     assert {process for process, _ in answers} <= set(cluster.run(os.getpid).values())
+
+
+def lengths(texts: np.ndarray) -> np.ndarray:
+    assert all(isinstance(text, str) for text in texts)
+    return np.array([len(text) for text in texts])
+
+
+@pytest.mark.parametrize("kind", [object, str])
+def test_texts_go_to_the_model_in_batches(kind):
+    sizes = []
+
+    def predict(texts: np.ndarray) -> np.ndarray:
+        sizes.append(len(texts))
+        return lengths(texts)
+
+    assert batched(predict, np.array(["a", "bc", "", "def", "g"], dtype=kind), batch_rows=2, width=1).tolist() == [1, 2, 0, 3, 1]
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [np.array(["a", None], dtype=object), np.array([], dtype=object), np.ones(3), ["a", "b"]],
+    ids=["gap", "empty", "numbers", "list"],
+)
+def test_other_arrays_of_one_dimension_are_refused(X):
+    with pytest.raises(TypeError, match="X must be a"):
+        batched(lengths, X)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 from urllib.error import URLError
 
@@ -106,7 +108,7 @@ def test_split_is_seeded_and_keeps_class_shares(name):
     [({"test_size": 0}, "test_size"), ({"test_size": "1"}, "test_size"), ({"random_state": -1}, "random_state")],
 )
 def test_bad_split_is_refused_before_anything_is_loaded(own, no_network, arguments, message):
-    for load in (real.wine, real.california_housing, real.mnist):
+    for load in (real.wine, real.california_housing, real.mnist, real.docstrings, real.sms_spam):
         with pytest.raises((TypeError, ValueError), match=message):
             load(**arguments)
 
@@ -354,6 +356,7 @@ def test_adult_offline_gets_one_sentence(monkeypatch):
         (real.cifar10, "cifar10/cifar-10-binary.tar.gz"),
         (real.california_housing, "tabular/housing.csv"),
         (real.compas, "tabular/compas-two-years.csv"),
+        (real.sms_spam, "text/smsspamcollection.zip"),
     ],
 )
 @pytest.mark.parametrize(
@@ -370,7 +373,7 @@ def test_a_damaged_file_is_named(own, no_network, load, name, content):
 
 
 def test_every_published_hash_is_a_sha256():
-    files = [*real._MNIST.values(), real._CIFAR10, real._CALIFORNIA, real._COMPAS]
+    files = [*real._MNIST.values(), real._CIFAR10, real._CALIFORNIA, real._COMPAS, real._SMS_SPAM]
     assert all(len(bytes.fromhex(file.sha256)) == 32 for file in files)
     assert len({file.sha256 for file in files}) == len(files)
 
@@ -379,3 +382,85 @@ def test_shared_california_file_is_the_published_one(shared):
     from xailib._cache import sha256
 
     assert sha256(shared / "tabular" / "california-housing.csv") == real._CALIFORNIA.sha256
+
+
+# --- texts
+
+
+def sms_archive(path: Path, lines: list[str], member: str = "SMSSpamCollection") -> None:
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "".join(f"{line}\n" for line in lines).encode())
+        archive.writestr("readme", "about the collection")
+
+
+def test_sms_spam_in_the_published_format(own, no_network):
+    lines = [f'{"spam" if i % 4 == 0 else "ham"}\tMessage {i} costs \u00a3{i}, "ok"?\tyes' for i in range(40)]
+    sms_archive(own / "text" / "sms+spam+collection.zip", lines)
+    dataset = real.sms_spam()
+    assert (dataset.X.shape, dataset.X.dtype, dataset.n_train) == ((40,), object, 30)
+    assert dataset.target_names == ("ham", "spam")
+    assert dataset.feature_names == []
+    found = {f"{dataset.target_names[y]}\t{text}" for text, y in zip(dataset.X, dataset.y, strict=True)}
+    assert found == set(lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "member"),
+    [(["ham hello", "spam\tfree"], "SMSSpamCollection"), (["eggs\thello"], "SMSSpamCollection"), (["ham\thello"], "other")],
+    ids=["no tab", "another class", "another file"],
+)
+def test_an_archive_of_something_else_is_named(own, no_network, lines, member):
+    sms_archive(own / "text" / "sms+spam+collection.zip", lines, member)
+    with pytest.raises(ValueError, match=r"^text/sms\+spam\+collection.zip can not be read"):
+        real.sms_spam()
+
+
+def test_docstrings_are_short_texts_of_two_classes_of_one_size(no_network):
+    dataset = real.docstrings()
+    assert dataset.X.dtype == object
+    assert len(set(dataset.X)) == len(dataset.X) > 700
+    assert np.bincount(dataset.y).tolist() == [len(dataset.X) // 2] * 2
+    counts = [len(text.split()) for text in dataset.X]
+    assert (min(counts), max(counts)) == (6, 60)
+    again = real.docstrings()
+    assert (again.X.tolist(), again.y.tolist()) == (dataset.X.tolist(), dataset.y.tolist())
+
+
+def test_docstrings_do_not_name_their_package():
+    text = " ".join(real.docstrings().X).lower()
+    assert not any(
+        name in text for name in ("sklearn", "scikit-learn", "scikit_learn", "scipy", "numpy", "user guide", ":func:", "`")
+    )
+
+
+def test_docstrings_can_be_told_apart_by_their_words():
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    dataset = real.docstrings()
+    accuracy = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=1000)).fit(*dataset.train).score(*dataset.test)
+    assert 0.85 < accuracy < 0.97
+
+
+def test_docstrings_do_not_depend_on_what_was_enabled_before():
+    import sklearn.experimental.enable_halving_search_cv
+    import sklearn.experimental.enable_iterative_imputer  # noqa: F401
+    from sklearn import impute, model_selection
+
+    assert {"HalvingGridSearchCV", "IterativeImputer"} <= {*impute.__all__, *model_selection.__all__}
+    assert not any("HalvingGridSearchCV" in text or "Multivariate imputer" in text for text in real.docstrings().X)
+
+
+def test_docstrings_of_the_pinned_versions_are_those_of_the_notebooks():
+    from importlib.metadata import version
+
+    from xailib.course.doctor import tested_versions
+
+    pinned = tested_versions()
+    if any(version(package) != pinned[package] for package in ("scikit-learn", "scipy")):
+        pytest.skip("other versions of scikit-learn or SciPy have other texts")
+    dataset = real.docstrings()
+    digest = hashlib.sha256("\n".join(dataset.X).encode() + dataset.y.astype(np.int8).tobytes()).hexdigest()
+    assert digest[:16] == "2959d78097c3130d"

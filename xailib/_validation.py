@@ -202,3 +202,16 @@ def positions(indices: Any, name: str, n: int, what: str = "row") -> np.ndarray:
     if chosen.min() < 0 or chosen.max() >= n:
         raise ValueError(f"{name} must lie in 0 to {n - 1}, the numbers of the {what}s there are.")
     return chosen
+
+
+def texts(values: Any, name: str = "texts") -> np.ndarray:
+    """Return a list, Series or array of at least one text as an object array (n,); the empty text counts."""
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be an array of texts, not one text: give [{name}].")
+    try:
+        a = np.asarray(values, dtype=object)
+    except ValueError:
+        a = np.empty((0, 0), dtype=object)
+    if a.ndim != 1 or a.size == 0 or not all(isinstance(text, str) for text in a):
+        raise TypeError(f"{name} must be a one-dimensional array of at least one text, not {shown(values)}.")
+    return a

@@ -138,7 +138,7 @@ def batched(predict: Predict, X: Any, *, batch_rows: int = BATCH_ROWS, width: in
     Parameters
     ----------
     predict : function, (n, p) -> (n,) or (n, k)
-    X : array or DataFrame, n rows
+    X : array or DataFrame, n rows; or an array of n texts
     batch_rows : int, rows per call
     width : int, optional: demand exactly this many output columns (1 means shape (n,))
 
@@ -155,8 +155,10 @@ def batched(predict: Predict, X: Any, *, batch_rows: int = BATCH_ROWS, width: in
     check.number(batch_rows, "batch_rows", low=1, integer=True)
     if width is not None:
         check.number(width, "width", low=1, integer=True)
-    if not isinstance(X, pd.DataFrame | np.ndarray) or X.ndim < 2 or len(X) == 0:
-        raise TypeError(f"X must be a DataFrame or an array of at least one row, not {check.shown(X)}.")
+    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OU":
+        X = check.texts(X, "X")
+    elif not isinstance(X, pd.DataFrame | np.ndarray) or X.ndim < 2 or len(X) == 0:
+        raise TypeError(f"X must be a DataFrame, an array of at least one row, or an array of texts, not {check.shown(X)}.")
     rows = X.iloc if isinstance(X, pd.DataFrame) else X
     parts = [
         _checked(predict(rows[i : i + batch_rows]), len(rows[i : i + batch_rows]), width) for i in range(0, len(X), batch_rows)

@@ -1,16 +1,19 @@
 """Real data: nothing planted, so no truth to grade against; what explanations are tried on after the worlds.
 
-``breast_cancer``, ``diabetes``, ``wine``, ``digits`` and ``photograph`` come with scikit-learn and scikit-image and need no
-network. ``mnist``, ``cifar10``, ``california_housing``, ``compas`` and ``adult`` are looked for in the folder named by
-``XAILIB_DATA``, then in the cache, and are downloaded only if neither has them.
+``breast_cancer``, ``diabetes``, ``wine``, ``digits``, ``photograph`` and ``docstrings`` come with scikit-learn, SciPy and
+scikit-image and need no network. ``mnist``, ``cifar10``, ``california_housing``, ``compas``, ``adult`` and ``sms_spam`` are
+looked for in the folder named by ``XAILIB_DATA``, then in the cache, and are downloaded only if neither has them.
 """
 
 from __future__ import annotations
 
 import gzip
+import importlib
+import inspect
+import re
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,8 +34,10 @@ __all__ = [
     "compas",
     "diabetes",
     "digits",
+    "docstrings",
     "mnist",
     "photograph",
+    "sms_spam",
     "wine",
 ]
 
@@ -44,7 +49,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-    X : DataFrame (n, p), text columns as categories; or images (n, channels, height, width), float32 in [0, 1]
+    X : DataFrame (n, p), text columns as categories; or images (n, channels, height, width), float32 in [0, 1]; or (n,) texts
     y : (n,) class numbers, or values in the unit that ``target_names`` states
     target_names : one name per class, or the one name of a numeric target
     card : data card in Markdown
@@ -60,7 +65,7 @@ class Dataset:
 
     @property
     def feature_names(self) -> list[str]:
-        """Column names, or an empty list for images."""
+        """Column names, or an empty list for images and texts."""
         return list(self.X.columns) if isinstance(self.X, pd.DataFrame) else []
 
     @property
@@ -260,6 +265,114 @@ def digits(*, test_size: float = 0.25, random_state: int = 0) -> Dataset:
 
 
 _DIGITS = tuple("0123456789")
+
+_PACKAGES = {
+    "scipy": ("fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal", "sparse", "spatial", "stats"),
+    "sklearn": (
+        "cluster",
+        "compose",
+        "covariance",
+        "cross_decomposition",
+        "datasets",
+        "decomposition",
+        "ensemble",
+        "feature_selection",
+        "gaussian_process",
+        "impute",
+        "inspection",
+        "linear_model",
+        "manifold",
+        "metrics",
+        "mixture",
+        "model_selection",
+        "naive_bayes",
+        "neighbors",
+        "neural_network",
+        "pipeline",
+        "preprocessing",
+        "svm",
+        "tree",
+        "utils",
+    ),
+}
+#: scikit-learn shows these only after they were enabled: they must not come and go
+_EXPERIMENTAL = ("Halving", "IterativeImputer")
+_MIN_WORDS, _MAX_WORDS = 6, 60
+
+
+def docstrings(*, test_size: float = 0.25, random_state: int = 0) -> Dataset:
+    """Tell from how a function or class is described whether it belongs to SciPy (0) or to scikit-learn (1).
+
+    Parameters
+    ----------
+    test_size : share of texts held out, 0.05 to 0.95, the classes in proportion
+    random_state : whole number that fixes the split
+
+    Returns
+    -------
+    Dataset
+        ``X`` (n,) array of texts of 6 to 60 words, both classes of one size.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of the kind or range stated.
+
+    Notes
+    -----
+    Real text that every installation has: it is read from the installed packages, so other versions than the pinned ones may
+    give other texts. Taught in chapters 4 and 6.
+
+    Examples
+    --------
+    >>> docstrings().target_names
+    ('scipy', 'sklearn')
+    """
+    dataset = _splitter(test_size, random_state)
+    texts = [_descriptions(package) for package in _PACKAGES]
+    size = min(map(len, texts))
+    X = np.array([text for of_class in texts for text in _evenly(of_class, size)], dtype=object)
+    card = _card(
+        "What functions and classes say about themselves",
+        rows=f"{len(X):,} docstrings of public functions and classes, up to the parameters or {_MAX_WORDS} words",
+        target=f"0 SciPy ({size}), 1 scikit-learn ({size} of {len(texts[1])})",
+        source="the installed packages SciPy and scikit-learn; BSD 3-Clause",
+        notes="Packages, and paths that begin with one, read PACKAGE. Links to user guides and repeated texts were left out.",
+    )
+    return dataset("docstrings", X, np.repeat([0, 1], size), tuple(_PACKAGES), card)
+
+
+def _descriptions(package: str) -> list[str]:
+    """The distinct descriptions in a package, by where their objects stand."""
+    texts: dict[str, None] = {}
+    for module in _PACKAGES[package]:
+        things = importlib.import_module(f"{package}.{module}")
+        for name in sorted(name for name in things.__all__ if not name.startswith(_EXPERIMENTAL)):
+            thing = getattr(things, name)
+            if inspect.isroutine(thing) or inspect.isclass(thing):
+                text = _description(inspect.getdoc(thing) or "")
+                if len(text.split()) >= _MIN_WORDS:
+                    texts[text] = None
+    return list(texts)
+
+
+def _description(docstring: str) -> str:
+    """What a docstring says before its first section: plain words, packages masked."""
+    prose = []
+    for paragraph in docstring.split("\n\n"):
+        if re.search(r"^(---|===)", paragraph, re.MULTILINE) or paragraph.startswith(".."):
+            break
+        if not re.search(r"Read more|User Guide|glossary|sphx_glr", paragraph):
+            prose.append(paragraph)
+    plain = re.sub(r":[a-z:]+:`~?([^`<]*?)(?:\s<[^`]*>)?`", r"\1", " ".join(prose)).replace("`", "")
+    masked = re.sub(r"[\w.]*(scikit[-_]learn|sklearn|scipy|numpy)[\w.]*\b", "PACKAGE", plain, flags=re.IGNORECASE)
+    return " ".join(masked.split()[:_MAX_WORDS])
+
+
+def _evenly(texts: list[str], size: int) -> Iterable[str]:
+    """``size`` of the texts, in even steps through the list."""
+    return (texts[i * len(texts) // size] for i in range(size))
+
 
 _PHOTOGRAPHS = {
     "astronaut": "skimage",
@@ -682,6 +795,61 @@ def _openml(data_id: int, name: str) -> pd.DataFrame:
             f"{name} could not be downloaded from www.openml.org ({getattr(error, 'reason', 'no answer')}). Put scikit-learn's "
             "folder openml that holds it into the folder named by XAILIB_DATA, or connect and call again."
         ) from None
+
+
+_SMS_SPAM = RemoteFile(
+    "text",
+    "sms+spam+collection.zip",
+    "https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip",
+    "1587ea43e58e82b14ff1f5425c88e17f8496bfcdb67a583dbff9eefaf9963ce3",
+    also=("smsspamcollection.zip",),
+)
+_SMS_MEMBER = "SMSSpamCollection"
+_SMS_CLASSES = ("ham", "spam")
+
+
+def sms_spam(*, test_size: float = 0.25, random_state: int = 0) -> Dataset:
+    """5,574 English text messages, each ham (0) or spam (1).
+
+    Parameters
+    ----------
+    test_size : share of messages held out, 0.05 to 0.95, the classes in proportion
+    random_state : whole number that fixes the split
+
+    Returns
+    -------
+    Dataset
+        ``X`` (5574,) array of texts, as published (``&lt;`` and the like are part of them).
+
+    Raises
+    ------
+    ConnectionError
+        If the file is neither in ``XAILIB_DATA`` nor in the cache and can not be downloaded.
+    ValueError
+        If a file of your own is damaged, or an argument is not of the kind or range stated.
+
+    Notes
+    -----
+    Almeida, Gomez Hidalgo & Yamakami (2011), Contributions to the study of SMS spam filtering. Taught in chapter 4.
+    """
+    dataset = _splitter(test_size, random_state)
+    labels, texts = _read(fetch(_SMS_SPAM), _sms_lines)
+    card = _card(
+        "SMS Spam Collection v.1",
+        rows="5,574 English text messages, some of them twice",
+        target="0 ham (4,827), 1 spam (747)",
+        source="UCI Machine Learning Repository, data set 228; CC BY 4.0",
+        notes="Spam is from a British forum, most ham from students in Singapore: place and spam go together.",
+    )
+    return dataset("sms spam", texts, labels, _SMS_CLASSES, card)
+
+
+def _sms_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Class numbers and texts of the archive: one line per message, its class, a tab, its text."""
+    with zipfile.ZipFile(path) as archive:
+        lines = archive.read(_SMS_MEMBER).decode("utf-8").rstrip("\n").split("\n")
+    kinds, texts = zip(*(line.split("\t", 1) for line in lines), strict=True)
+    return np.array([_SMS_CLASSES.index(kind) for kind in kinds]), np.array(texts, dtype=object)
 
 
 _MISSING = ("keep", "drop", "impute")

@@ -1,6 +1,6 @@
-"""Models to explain: small networks that ship with the course, and tabular black boxes fitted on first use.
+"""Models to explain: small networks that ship with the course, and black boxes for tables and texts fitted on first use.
 
-Submodules are imported on first use, so that tables need no torch.
+Submodules are imported on first use, so that tables and texts need no torch.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from xailib import _validation as check
 
 # eager, because importing a submodule of the same name elsewhere must not hide the function
 from xailib.zoo.tabular import tabular as tabular
+from xailib.zoo.text import text_model as text_model
 
 _FUNCTIONS = {"LinearObserver": "architectures", "digits": "vision", "part_reliance": "vision"}
 
-__all__ = sorted([*_FUNCTIONS, "card", "load", "names", "tabular"])
+__all__ = sorted([*_FUNCTIONS, "card", "load", "names", "tabular", "text_model"])
 
 
 def names() -> list[str]:
     """All models that :func:`load` knows: networks first."""
     from xailib.zoo.architectures import SHAPES
     from xailib.zoo.tabular import TABULAR
+    from xailib.zoo.text import TEXT
 
-    return [*SHAPES, *TABULAR]
+    return [*SHAPES, *TABULAR, *TEXT]
 
 
 def load(name: str) -> Any:
@@ -33,7 +35,8 @@ def load(name: str) -> Any:
     ----------
     name : one of :func:`names`
         ``"birds-cnn"``, ``"birds-cnn-snow"``, ``"birds-cnn-marker"`` and ``"digits-cnn"`` give torch modules in evaluation mode,
-        new at every call; names of tabular models (``"loans-boosting"``, ...) a fitted pipeline, shared within the process.
+        new at every call; names of tabular models (``"loans-boosting"``, ...) and of text models (``"messages-words"``, ...)
+        a fitted pipeline, shared within the process.
 
     Returns
     -------
@@ -54,7 +57,9 @@ def load(name: str) -> Any:
     Linear(in_features=96, out_features=20, bias=True)
     """
     if _is_tabular(name):
-        return importlib.import_module("xailib.zoo.tabular").tabular(name)
+        return tabular(name)
+    if _is_text(name):
+        return text_model(name)
     check.one_of(name, "name", names())
     return importlib.import_module("xailib.zoo.vision").network(name)
 
@@ -73,6 +78,8 @@ def card(name: str) -> str:
     """
     if _is_tabular(name):
         return importlib.import_module("xailib.zoo.tabular").card(name)
+    if _is_text(name):
+        return importlib.import_module("xailib.zoo.text").card(name)
     check.one_of(name, "name", names())
     return importlib.import_module("xailib.zoo.cards").card(name)
 
@@ -82,6 +89,13 @@ def _is_tabular(name: Any) -> bool:
     from xailib.zoo.tabular import TABULAR
 
     return isinstance(name, str) and name in TABULAR
+
+
+def _is_text(name: Any) -> bool:
+    """True for a text model, without importing torch."""
+    from xailib.zoo.text import TEXT
+
+    return isinstance(name, str) and name in TEXT
 
 
 def __getattr__(name: str) -> Any:

@@ -203,7 +203,7 @@ def readme() -> str:
         [f"`{name}`", f"{entry['bytes'] / 1000:,.0f} kB", entry["origin"], entry["licence"], f"`{entry['command']}`"]
         for name, entry in sorted(manifest.read().items())
     ]
-    data_cards = [worlds.loans().card, worlds.houses().card, worlds.birds().card]
+    data_cards = [worlds.loans().card, worlds.houses().card, worlds.messages().card, worlds.birds().card]
     cards = [_one_level_down(text) for text in [*data_cards, *map(card, SHAPES)]]
     return "\n\n".join([_INTRODUCTION, _table(["file", "size", "origin", "licence", "made by"], files), *cards]) + "\n"
 
