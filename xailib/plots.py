@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xailib import _validation as check
-from xailib.results import Attribution, DeletionCurve, Effect, Heatmap, Importance
+from xailib.results import Anchor, Attribution, Counterfactuals, DeletionCurve, Effect, Heatmap, Importance, Interactions
 
 ANCHOR = "#1b3a57"
 POSITIVE = "#c8553d"
@@ -101,6 +101,27 @@ def attribution(result: Attribution, ax: Axes | None = None, *, row: int = 0) ->
     ax.axvline(0, color="black", lw=0.8)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("contribution to the prediction")
+    return ax
+
+
+def interactions(result: Interactions, ax: Axes | None = None, *, row: int = 0) -> Axes:
+    """One instance as a signed map: main effects on the diagonal, the interaction of each pair beside it, written out if few."""
+    check.instance(result, Interactions, "result")
+    if result.values.ndim == 4:
+        raise ValueError("result explains several outputs: choose one with result.of_output(index).")
+    values = result.values[check.number(row, "row", low=0, high=len(result.values) - 1, integer=True)]
+    p = len(values)
+    ax = axes(ax, figsize=(2.2 + 0.42 * p, 1.4 + 0.36 * p))
+    limit = float(np.abs(values).max()) or 1.0
+    mesh = ax.imshow(values, cmap=SIGNED_MAP, vmin=-limit, vmax=limit)
+    ax.figure.colorbar(mesh, ax=ax, label="contribution to the prediction")
+    ax.set_xticks(range(p), result.feature_names, rotation=90)
+    ax.set_yticks(range(p), result.feature_names)
+    ax.grid(visible=False)
+    if p <= 8:
+        for i, j in np.ndindex(p, p):
+            pale = abs(values[i, j]) < 0.6 * limit
+            ax.text(j, i, f"{values[i, j]:.2g}", ha="center", va="center", color="black" if pale else "white", fontsize=8)
     return ax
 
 
@@ -243,3 +264,54 @@ def _prediction_map(result: Effect, ax: Axes) -> Any:
 
 def _is_numeric(grid: np.ndarray) -> bool:
     return grid.dtype.kind in "iuf"
+
+
+def counterfactuals(result: Counterfactuals, ax: Axes | None = None) -> Axes:
+    """Arrows from "now" to each counterfactual's value, in units of the feature's scale; a changed category is a diamond."""
+    check.instance(result, Counterfactuals, "result")
+    if not result.found:
+        raise ValueError(f"result holds no counterfactual to draw: {result.reason}")
+    names = [str(c) for c in result.rows.columns if any(str(c) in changed for changed in result.changed)]
+    bars = [(name, i) for name in names for i, changed in enumerate(result.changed) if name in changed]
+    ax = axes(ax, figsize=(6.8, 1.1 + 0.3 * max(len(bars), 2)))
+    for place, (name, i) in enumerate(bars):
+        _counterfactual_arrow(result, name, i, place, ax)
+    options = len(result.rows) > 1
+    ax.set_yticks(range(len(bars)), [f"{name} ({i + 1})" if options else name for name, i in bars])
+    ax.axvline(0, color="black", lw=0.8)
+    ax.grid(axis="y", visible=False)
+    ax.margins(x=0.5, y=0.1)
+    ax.invert_yaxis()
+    ax.set_xlabel("change, in units of the feature's scale")
+    return ax
+
+
+def _counterfactual_arrow(result: Counterfactuals, name: str, i: int, place: int, ax: Axes) -> None:
+    """One feature of one counterfactual, with its values before and after in plain numbers."""
+    j = [str(c) for c in result.rows.columns].index(name)
+    before, after = result.instance.iloc[0, j], result.rows.iloc[i, j]
+    numeric = check.is_numeric(result.rows.iloc[:, j])
+    size = (float(after) - float(before)) / result.scale[j] if numeric else 1 / result.scale[j]
+    colour = POSITIVE if size > 0 else NEGATIVE
+    ax.plot([0, size], [place, place], color=colour, lw=2.5)
+    ax.plot(size, place, (">" if size > 0 else "<") if numeric else "D", color=colour, ms=7)
+    text = f"{before:.4g} → {after:.4g}" if numeric else f"{before} → {after}"
+    shift, side = (10, "left") if size > 0 else (-10, "right")
+    ax.annotate(text, (size, place), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=8)
+
+
+def anchor(result: Anchor, ax: Axes | None = None) -> Axes:
+    """Precision as a dot with its interval, coverage as a bar, the threshold as a dashed line; the rule is the title."""
+    check.instance(result, Anchor, "result")
+    ax = axes(ax, figsize=(6.4, 1.9))
+    low, high = result.interval
+    ax.barh(0, result.coverage, color=CONTEXT, height=0.5)
+    ax.plot([low, high], [1, 1], color=ANCHOR, lw=2.5, solid_capstyle="butt")
+    ax.plot(result.precision, 1, "o" if result.found else "x", color=ANCHOR, ms=8)
+    ax.axvline(result.threshold, color=POSITIVE, ls="--", lw=1.2, label=f"threshold {result.threshold:g}")
+    ax.set(xlim=(0, 1.02), ylim=(-0.6, 1.6), xlabel="share", yticks=[0, 1], yticklabels=["coverage", "precision"])
+    start = "IF" if result.found else "No anchor found; best tried: IF"
+    ax.set_title(f"{start} {result.rule} THEN {result.prediction:g}", fontsize=9)
+    ax.legend(loc="lower right", fontsize=8)
+    ax.grid(axis="y", visible=False)
+    return ax

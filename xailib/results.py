@@ -6,7 +6,7 @@ Numbers only. How a result is drawn is in :mod:`xailib.plots`, which is imported
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,75 @@ class Attribution:
         order = np.argsort(-np.abs(values[0]))[:3]
         top = ", ".join(f"{self.feature_names[j]} {values[0, j]:+.4f}" for j in order)
         return f"Attribution({self.method}; {len(values)} instance{'s' if len(values) > 1 else ''}; first: {top})"
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Shares of predictions for every feature alone and every pair of features.
+
+    Attributes
+    ----------
+    values : (n, p, p), symmetric, in units of the prediction; (n, k, p, p) for a model with k outputs
+        Off the diagonal the whole interaction of a pair, which stands there twice; on the diagonal the main effects.
+    base_value : float, or (k,), where the explanation starts counting
+    prediction : (n,), the model's output for the instances; (n, k) for k outputs
+    feature_names : p names
+    instance : (n, p), the explained rows
+    method : what was computed, estimand included
+    details : what only this method has
+    """
+
+    values: np.ndarray
+    base_value: Any
+    prediction: Any
+    feature_names: list[str]
+    instance: Any
+    method: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def shapley_values(self) -> np.ndarray:
+        """Each feature's main effect and half of all its interactions, shape (n, p)."""
+        main = np.diagonal(self.values, axis1=-2, axis2=-1)
+        return main + (self.values.sum(axis=-1) - main) / 2
+
+    def efficiency_gap(self) -> np.ndarray:
+        """Prediction minus base value minus the main effects and the pairs, each once: zero for a complete explanation."""
+        return np.asarray(self.prediction) - np.asarray(self.base_value) - self.shapley_values().sum(axis=-1)
+
+    def of_output(self, index: int) -> Interactions:
+        """The explanation of one output (one class) of a model with several."""
+        if self.values.ndim != 4:
+            raise ValueError("of_output is for models with several outputs: this explanation is of one number already.")
+        check.number(index, "index", low=0, high=self.values.shape[1] - 1, integer=True)
+        base, prediction = np.asarray(self.base_value)[..., index], np.asarray(self.prediction)[..., index]
+        return replace(self, values=self.values[:, index], base_value=base, prediction=prediction)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per instance (and output) and pair, the largest pairs of each first; a feature with itself: its main effect."""
+        first, second = np.triu_indices(len(self.feature_names))
+        pairs = self.values[..., first, second]
+        place = np.indices(pairs.shape).reshape(pairs.ndim, -1)
+        frame = pd.DataFrame(dict(zip(["instance", "output"], place[:-1], strict=False)))
+        names = np.array(self.feature_names, dtype=object)
+        frame["feature"], frame["other"] = names[first[place[-1]]], names[second[place[-1]]]
+        frame["value"] = pairs.ravel()
+        order = np.lexsort([-np.abs(pairs.ravel()), *place[:-1][::-1]])
+        return frame.iloc[order].reset_index(drop=True)
+
+    def plot(self, ax: Axes | None = None, *, row: int = 0) -> Axes:
+        """A signed map of one instance: main effects on the diagonal, interactions beside it."""
+        from xailib import plots
+
+        return plots.interactions(self, ax, row=row)
+
+    def __repr__(self) -> str:
+        if self.values.ndim == 4:
+            return f"Interactions({self.method}; {len(self.values)} instances, {self.values.shape[1]} outputs: see of_output)"
+        frame = self.to_frame()
+        top = frame[(frame["instance"] == 0) & (frame["feature"] != frame["other"])][:3]
+        shown = ", ".join(f"{a} x {b} {v:+.4f}" for a, b, v in zip(top["feature"], top["other"], top["value"], strict=True))
+        n = len(self.values)
+        return f"Interactions({self.method}; {n} instance{'s' if n > 1 else ''}; first: {shown or 'one feature, no pair'})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,3 +343,213 @@ class Effect:
         size = "x".join(str(len(g)) for g in self.grid)
         low, high = self.values.min(), self.values.max()
         return f"Effect({self.method} of {' x '.join(self.names)}; {size} grid points; {low:.4g} to {high:.4g})"
+
+
+class Condition(NamedTuple):
+    """One predicate of a rule: a feature, a relation and a value; for a text, the relation ``contains`` and a word.
+
+    Attributes
+    ----------
+    feature : name of the feature, or "text"
+    relation : one of ``<=``, ``<``, ``>``, ``>=``, ``=``, ``contains``
+    value : a number, a level of a category, or a word
+    """
+
+    feature: str
+    relation: str
+    value: Any
+
+    def __str__(self) -> str:
+        value = f"{self.value:.6g}" if isinstance(self.value, int | float | np.number) else str(self.value)
+        return f'"{value}"' if self.relation == "contains" else f"{self.feature} {self.relation} {value}"
+
+
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A rule under which a model nearly always says the same, or the statement that none was found.
+
+    Attributes
+    ----------
+    conditions : what the rule demands, all at once; empty for a rule that always applies
+    found : whether the rule passed its test on fresh draws; if not, this is the best rule that was tried
+    precision : share of rows under the rule with the same label, estimated on draws the search never saw
+    interval : (low, high) for the precision, at ``confidence``
+    coverage : share of the data that obeys the rule (texts: of the texts with words missing)
+    threshold : the precision asked for
+    confidence : probability that the interval holds
+    prediction : the label the rule speaks of
+    distribution : what the precision is a share of
+    n_samples : draws behind ``precision``; 0 when it was counted without sampling
+    model_rows : rows the model was asked for this rule, besides one prediction of the data
+    """
+
+    conditions: tuple[Condition, ...]
+    found: bool
+    precision: float
+    interval: tuple[float, float]
+    coverage: float
+    threshold: float
+    confidence: float
+    prediction: float
+    distribution: str
+    n_samples: int
+    model_rows: int
+
+    @property
+    def predicates(self) -> list[str]:
+        """The conditions as text."""
+        return [str(condition) for condition in self.conditions]
+
+    @property
+    def rule(self) -> str:
+        """The rule as one line."""
+        return " AND ".join(self.predicates) or "(always)"
+
+    def __len__(self) -> int:
+        return len(self.conditions)
+
+    def covers(self, X: Any) -> np.ndarray:
+        """Which rows (or texts) obey the rule, shape (n,) of True and False; X must have the rule's columns."""
+        if any(condition.relation == "contains" for condition in self.conditions):
+            from xailib.text import split_words
+
+            present = [set(split_words(text).words) if text.strip() else set() for text in check.texts(X, "X")]
+            return np.array([all(condition.value in words for condition in self.conditions) for words in present])
+        check.table(X)
+        obeyed = [holds(c, X.iloc[:, j] if isinstance(X, pd.DataFrame) else X[:, j]) for c, j in self._columns(X)]
+        return np.logical_and.reduce([np.full(len(X), True), *obeyed])
+
+    def _columns(self, X: Any) -> list[tuple[Condition, int]]:
+        return [(condition, check.column(X, condition.feature, "feature of the rule, in X,")) for condition in self.conditions]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: rule, label, precision with its interval, coverage; several anchors can be put under each other."""
+        low, high = self.interval
+        return pd.DataFrame(
+            {
+                "rule": [self.rule],
+                "prediction": [self.prediction],
+                "found": [self.found],
+                "precision": [self.precision],
+                "lower": [low],
+                "upper": [high],
+                "coverage": [self.coverage],
+            }
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Precision with its interval and the threshold, and the coverage, on one axis from 0 to 1."""
+        from xailib import plots
+
+        return plots.anchor(self, ax)
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        rule, sure = f"IF {self.rule} THEN {self.prediction:g}", f"precision {self.precision:.3f} ({low:.3f} to {high:.3f})"
+        rest = f"coverage {self.coverage:.3f}, {self.distribution}"
+        if self.found:
+            return f"Anchor({rule}; {sure}, {rest})"
+        return f"Anchor(no anchor found: {rule} has {sure}, asked {self.threshold:g}; {rest})"
+
+
+def holds(condition: Condition, values: Any) -> np.ndarray:
+    """Which values of a column satisfy a condition, shape (n,); a level is compared as text.
+
+    Parameters
+    ----------
+    condition : Condition, of any relation but ``contains``
+    values : (n,) numbers, or levels for ``=``
+    """
+    check.instance(condition, Condition, "condition")
+    check.one_of(condition.relation, "relation of the condition", [*_COMPARE, "="])
+    column = np.asarray(values)
+    numeric = check.is_numeric(column) or (column.dtype == object and all(isinstance(v, int | float | np.number) for v in column))
+    if condition.relation == "=":
+        same_kind = numeric and isinstance(condition.value, int | float | np.number)
+        return column == condition.value if same_kind else column.astype(str) == str(condition.value)
+    if not numeric:
+        raise TypeError(f"values of {condition.feature!r} must be numbers for '{condition}', not {column.dtype}: use '='.")
+    return _COMPARE[condition.relation](column.astype(float), float(condition.value))
+
+
+_COMPARE = {"<=": np.less_equal, "<": np.less, ">": np.greater, ">=": np.greater_equal}
+
+
+@dataclass(frozen=True, eq=False)
+class Counterfactuals:
+    """Rows like an instance that the model decides otherwise, or the reason why there is none.
+
+    Attributes
+    ----------
+    instance : DataFrame of one row, what is explained
+    rows : DataFrame (k, p) in the same columns, the counterfactuals, nearest first; k is 0 when none was found
+    prediction : float, or (c,) for a model with c outputs, the model's output before the change
+    predictions : (k,) or (k, c), its output after
+    distances : (k,), from the instance to each row, in units of ``scale``
+    scale : (p,), what one unit of distance is in each feature; a changed category costs one divided by its scale
+    target : what was asked of the prediction, in words
+    method : what was computed, scale and norm included
+    reason : why there is no row, and whether that is proven; empty when there is one
+    details : what only this method has (``n_evaluations``, ``n_calls``)
+    """
+
+    instance: pd.DataFrame
+    rows: pd.DataFrame
+    prediction: Any
+    predictions: np.ndarray
+    distances: np.ndarray
+    scale: np.ndarray
+    target: str
+    method: str
+    reason: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def found(self) -> bool:
+        """Whether there is at least one counterfactual."""
+        return len(self.rows) > 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def changed(self) -> list[list[str]]:
+        """Names of the features that differ from the instance, for each counterfactual."""
+        different = self._different()
+        return [[str(name) for name, d in zip(self.rows.columns, line, strict=True) if d] for line in different]
+
+    def _different(self) -> np.ndarray:
+        """(k, p), true where a counterfactual differs from the instance."""
+        pairs = ((self.rows[c].to_numpy(), self.instance[c].to_numpy()) for c in self.rows.columns)
+        return np.column_stack([after != before for after, before in pairs]).reshape(self.rows.shape)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The instance on top, a row for each counterfactual, and only columns that change; unchanged entries are empty text."""
+        different = self._different()
+        both = pd.concat([self.instance, self.rows]).astype(object)
+        kept = np.vstack([np.full(different.shape[1], True), different])
+        labels = ["now", *(f"option {i + 1}" for i in range(len(self.rows)))]
+        frame = both.where(kept, "").set_axis(labels).loc[:, different.any(axis=0)]
+        if np.ndim(self.prediction) == 0:
+            frame["prediction"] = [self.prediction, *self.predictions]
+        frame["distance"] = [0.0, *self.distances]
+        return frame
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """How far each feature moves in each counterfactual, in units of its scale."""
+        from xailib import plots
+
+        return plots.counterfactuals(self, ax)
+
+    def __repr__(self) -> str:
+        if not self.found:
+            return f"Counterfactuals({self.method}; none found: {self.reason})"
+        first = ", ".join(f"{name} {_brief(self.instance[name])} -> {_brief(self.rows[name])}" for name in self.changed[0][:3])
+        more = ", ..." if len(self.changed[0]) > 3 else ""
+        return f"Counterfactuals({self.method}; {len(self)} found; nearest at {self.distances[0]:.4g}: {first or 'nothing'}{more})"
+
+
+def _brief(column: pd.Series) -> str:
+    """The first entry of a column, numbers to four digits."""
+    value = column.iloc[0]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,7 @@
-"""`make bench`: one table with task, our seconds, the peer's, the ratio, and the floor; then the labs' milliseconds."""
+"""`make bench`: one table with task, our seconds, the peer's, the ratio, and the floor; then the labs' milliseconds.
+
+A module with a ``report`` function prints a table of its own after its rows.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ def main(names: list[str]) -> int:
     print(f"{'task':63} {'peer':33} {'ours s':>9} {'peer s':>9} {'ours/peer':>9} {'floor s':>9} {'ours/floor':>10}")
     for module in modules:
         if not names or module.removeprefix("bench_") in names:
-            for row in importlib.import_module(f"tests.peers.{module}").rows():
+            benchmark = importlib.import_module(f"tests.peers.{module}")
+            for row in benchmark.rows():
                 print(_line(**row), flush=True)
+            getattr(benchmark, "report", lambda: None)()
     if not names or "labs" in names:
         _labs()
     return 0
