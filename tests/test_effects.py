@@ -609,6 +609,13 @@ def test_booleans_are_levels():
     assert result.grid[0].tolist() == [False, True]
 
 
+@pytest.mark.filterwarnings("error")
+def test_level_order_passes_over_levels_that_no_row_has():
+    kind = pd.Categorical(list("aaabbbccc"), categories=list("abcd"))
+    X = pd.DataFrame({"kind": kind, "size": [1.0, 2.0, 3.0, 7.0, 8.0, 9.0, 2.0, 3.0, 7.0]})
+    assert level_order(X, "kind").tolist() == ["a", "c", "b"]
+
+
 def test_level_order_keeps_own_orders_and_places_similar_levels_together():
     X = mixed()
     assert level_order(X, "grade").tolist() == ["low", "mid", "top"]

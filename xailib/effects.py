@@ -363,7 +363,7 @@ def level_order(X: Any, feature: Any) -> np.ndarray:
     if _has_own_order(column):
         return _levels(column)
     levels = _levels(column)
-    codes = pd.Categorical(column, categories=levels).codes
+    codes = pd.Index(levels).get_indexer(pd.Index(column))
     others = [k for k in range(X.shape[1]) if k != j]
     distances = np.sum([_level_distances(_column(X, k), codes, len(levels)) for k in others], axis=0)
     return levels[np.argsort(_on_a_line(squareform(distances)), kind="stable")] if np.any(distances) else levels

@@ -31,6 +31,8 @@ CENTRES = ("instance", "data")
 LOW_FIDELITY = 0.5
 #: fewer samples that count per coefficient than this, and a standard error is a guess
 FEW_PER_COEFFICIENT = 5
+#: fewer samples that count inside, or outside, the instance's bin than this, and its weight and error are guesses
+FEW_ON_A_SIDE = 20
 
 Selector = Callable[[np.ndarray, np.ndarray, np.ndarray, int, int], np.ndarray]
 
@@ -43,7 +45,7 @@ class LocalFit:
     ----------
     coefficients : (p,), zero for features that were not selected
     intercept : float
-    std_errors : (p,), sandwich standard errors; zero for features that were not selected
+    std_errors : (p,), sandwich standard errors; zero for features that were not selected, NaN (unknown) for columns that never vary
     fidelity : float, weighted R squared: the share of the model's local variation that the line follows
     effective_samples : float, Kish's number: how many equally weighted samples would be as good
     selected : numbers of the selected features, in the order of selection
@@ -104,8 +106,8 @@ def fit_local(
     -----
     Ribeiro, Singh & Guestrin (2016), eq. 1 and algorithm 1. The standard errors assume independent samples, a kernel and a
     selection that were fixed beforehand; they hold also where the model is not linear, and then belong to the coefficients that
-    infinitely many samples would give (White 1980), not to a slope of the model. A column that never varies gets 0, columns that
-    say the same share. Taught in chapter 4.
+    infinitely many samples would give (White 1980), not to a slope of the model. A column that never varies gets 0 with
+    an unknown error, columns that say the same share. Taught in chapter 4.
 
     Examples
     --------
@@ -166,7 +168,9 @@ def tabular(
         ``base_value`` is the line's prediction where every z is one lower (with bins: its intercept), so that
         ``efficiency_gap()`` is the model minus the line at the instance. ``std_errors``, ``details["fidelity"]`` (n,),
         ``details["effective_samples"]`` and ``details["warning"]`` say how far to trust it. With bins ``details["share"]`` (n, p)
-        is the share of the background in the instance's own bin: ``values * (1 - share)`` sets it against the average row.
+        is the share of the background in the instance's own bin: ``values * (1 - share)`` sets it against the average row;
+        ``details["fewer_side"]`` (n, p) counts the samples in that bin or outside it, whichever is fewer (Kish's number). Below
+        some 20 a standard error is too small, with none it is NaN.
 
     Raises
     ------
@@ -202,7 +206,7 @@ def tabular(
     codes = None if bins is None else _all_codes(pool, bins)
     draw = _by_normals(pool, around) if codes is None else _by_bins(pool, codes)
 
-    def explain(block: slice) -> list[tuple[np.ndarray, list[LocalFit], np.ndarray]]:
+    def explain(block: slice) -> list[tuple[np.ndarray, list[LocalFit], np.ndarray, np.ndarray]]:
         neighbours = [draw(i, n_samples, streams[i]) for i in range(*block.indices(n))]
         rows = pool.stack([rows for rows, _ in neighbours])
         answers = models.batched(predict, rows, batch_rows=batch_rows).reshape(len(neighbours), n_samples, -1)
@@ -213,7 +217,9 @@ def tabular(
 
     blocks = models.in_blocks(explain, n, rows_each=n_samples, batch_rows=batch_rows, n_jobs=n_jobs, desc="LIME")
     found = [one for block in blocks for one in block]
-    details = {"scale": pool.scale} if codes is None else {"share": _own_share(codes, pool.n_background)}
+    details = {"scale": pool.scale}
+    if codes is not None:
+        details = {"share": _own_share(codes, pool.n_background), "fewer_side": np.array([side for *_, side in found])}
     words = f"{bins} quantile bins" if bins is not None else f"slope per standard deviation around the {around}"
     return _attribution(pool, X, found, words, {"kernel_width": width, "ridge": ridge, "n_samples": n_samples, **details})
 
@@ -450,7 +456,7 @@ class Stability:
     feature_names : p names
     rank_correlation : (s,) mean Spearman correlation over all pairs of runs, signed values
     same_top : (s,) share of pairs of runs that name the same ``top`` features
-    stated_errors : (s, p) root mean square of the stated standard errors over the runs, NaN where none were stated
+    stated_errors : (s, p) root mean square of the stated standard errors over the runs that stated one, else NaN
     agreement, top : as given
     enough : the smallest size from which on the rank correlation stays at ``agreement`` or above, or None
     """
@@ -540,9 +546,10 @@ def stability(
     if top > values.shape[2] or values.shape[2] < 2:
         raise ValueError(f"top must be at most the number of features, {values.shape[2]}, of which there must be two or more.")
     correlation, same = np.array([_agreement(v, top) for v in values]).T
-    stated = np.array([[_stated(e) for e in row] for row in runs])
+    stated = np.ma.masked_invalid([[_stated(e) for e in row] for row in runs])
+    root_mean_square = np.sqrt((stated**2).mean(axis=1)).filled(np.nan)
     return Stability(
-        sizes.astype(int), values, runs[0][0].feature_names, correlation, same, np.sqrt((stated**2).mean(axis=1)),
+        sizes.astype(int), values, runs[0][0].feature_names, correlation, same, root_mean_square,
         float(agreement), top, _enough(sizes, correlation >= agreement),
     )  # fmt: skip
 
@@ -597,9 +604,9 @@ def _fit(
     Zc, yc = Z - z_mean, y - y_mean
     WZ = Zc * w[:, None]
     gram, product = Zc.T @ WZ, WZ.T @ yc
-    for j in np.flatnonzero(np.diag(gram) <= 1e-20 * total * z_mean**2):
-        if Z[:, j].min() == Z[:, j].max():  # what is left of a constant is the rounding error of its mean
-            Zc[:, j] = WZ[:, j] = gram[j] = gram[:, j] = product[j] = 0.0
+    constant = [j for j in np.flatnonzero(np.diag(gram) <= 1e-20 * total * z_mean**2) if Z[:, j].min() == Z[:, j].max()]
+    for j in constant:  # what is left of it is the rounding error of its mean
+        Zc[:, j] = WZ[:, j] = gram[j] = gram[:, j] = product[j] = 0.0
     chosen = np.arange(p)
     if n_features is not None and n_features < p:
         chosen = _SELECTORS[selection](gram, product, Z[0], n_features, n)
@@ -608,10 +615,11 @@ def _fit(
     beta = inverse @ product[chosen]
     residuals = yc - Zc @ beta
     around, missed = w @ yc**2, w @ residuals**2
-    scores = WZ * residuals[:, None]
+    scores = np.multiply(WZ, residuals[:, None], out=WZ)
     covariance = inverse @ (scores.T @ scores) @ inverse * n / max(n - len(chosen) - 1, 1)
     coefficients, std_errors = np.zeros(p), np.zeros(p)
     coefficients[chosen], std_errors[chosen] = beta, np.sqrt(np.maximum(np.diag(covariance), 0))
+    std_errors[constant] = np.nan  # nothing was seen, so nothing is known
     follows = 1.0 if around <= 1e-24 * (total * y_mean**2 + around) else 1 - missed / around
     intercept = float(y_mean - z_mean @ coefficients)
     return LocalFit(coefficients, intercept, std_errors, float(follows), float(total**2 / (w @ w)), chosen)
@@ -661,10 +669,20 @@ _SELECTORS: dict[str, Selector] = {"forward": _forward, "highest_weights": _high
 
 def _fits(
     z: np.ndarray, y: np.ndarray, width: float, ridge: float, n_features: int | None, selection: str
-) -> tuple[list[LocalFit], np.ndarray]:
-    """One fit for each output, and the instance's z."""
-    w = np.exp(-((z - z[0]) ** 2).sum(axis=1) / (2 * width**2))
-    return [_fit(z, column, w, ridge, n_features, selection) for column in y.T], z[0]
+) -> tuple[list[LocalFit], np.ndarray, np.ndarray]:
+    """One fit for each output, the instance's z, and how many samples count on the emptier side of each bin."""
+    away = z - z[0]
+    w = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * width**2))
+    return [_fit(z, column, w, ridge, n_features, selection) for column in y.T], z[0], _fewer_side(z, w)
+
+
+def _fewer_side(z: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Kish's number of the samples with z = 1 and of those with z = 0; the smaller, feature by feature."""
+    totals, squares = w @ z, w**2 @ z
+    inside = np.divide(totals**2, squares, out=np.zeros_like(totals), where=squares > 0)
+    totals, squares = np.maximum(w.sum() - totals, 0), w @ w - squares
+    outside = np.divide(totals**2, squares, out=np.zeros_like(totals), where=(squares > 0) & (z.min(axis=0) == 0))
+    return np.minimum(inside, outside)
 
 
 # neighbours in a table --------------------------------------------------------------------------------------------------
@@ -691,10 +709,10 @@ class _Pool:
     def numbers(self, j: int) -> np.ndarray:
         return np.asarray(self.columns[j], dtype=float)
 
-    def take(self, places: np.ndarray) -> Any:
-        """Rows whose column j comes from row ``places[:, j]`` of the pool."""
+    def take(self, places: np.ndarray, flat: np.ndarray | None = None) -> Any:
+        """Rows whose column j comes from row ``places[:, j]`` of the pool; ``flat`` are these places, if known already."""
         if self.matrix is not None:
-            return self.matrix.take(_flat(places))
+            return self.matrix.take(_flat(places) if flat is None else flat)
         return [column.take(places[:, j]) for j, column in enumerate(self.columns)]
 
     def stack(self, parts: list[Any]) -> Any:
@@ -721,8 +739,9 @@ def _pool(predict: Any, X: Any, background: Any) -> _Pool:
     m = len(background)
     if isinstance(X, np.ndarray):
         both = np.concatenate([background, X])
-        numeric = np.array([check.is_numeric(pd.Series(column).infer_objects()) for column in both.T])
-        matrix = both.astype(float) if both.dtype.kind in "biuf" else both
+        plain = both.dtype.kind in "biuf"
+        numeric = np.array([plain or check.is_numeric(pd.Series(column).infer_objects()) for column in both.T])
+        matrix = both.astype(float) if plain else both
         return _Pool(list(matrix.T), check.feature_names(X), None, m, numeric, matrix)
     for name in X.columns:
         if (
@@ -748,7 +767,9 @@ def _require_variation(background: Any) -> None:
 
 def _flat(places: np.ndarray) -> np.ndarray:
     """Positions in the flattened pool: one ``take`` is twice as fast as an index with two arrays."""
-    return places * places.shape[1] + np.arange(places.shape[1])
+    flat = places * places.shape[1]
+    flat += np.arange(places.shape[1])
+    return flat
 
 
 def _all_codes(pool: _Pool, bins: int) -> np.ndarray:
@@ -767,8 +788,9 @@ def _by_bins(pool: _Pool, codes: np.ndarray) -> Callable[[int, int, np.random.Ge
     def draw(i: int, n_samples: int, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
         places = rng.integers(pool.n_background, size=(n_samples, len(pool.names)))
         places[0] = pool.n_background + i
-        z = codes.take(_flat(places)) == codes[pool.n_background + i]
-        return pool.take(places), z.astype(float)
+        flat = _flat(places)
+        z = codes.take(flat) == codes[pool.n_background + i]
+        return pool.take(places, flat), z.astype(float)
 
     return draw
 
@@ -819,12 +841,12 @@ def _by_normals(pool: _Pool, around: str) -> Callable[[int, int, np.random.Gener
 
 def _attribution(pool: _Pool, X: Any, found: list[Any], words: str, details: dict[str, Any]) -> Attribution:
     """All instances' fits as one result; the output axis disappears for a model with one number per row."""
-    predictions = np.array([prediction for prediction, _, _ in found])
-    fits = [fits for _, fits, _ in found]
+    predictions = np.array([prediction for prediction, *_ in found])
+    fits = [fits for _, fits, *_ in found]
     values = np.array([[f.coefficients for f in row] for row in fits])
     errors = np.array([[f.std_errors for f in row] for row in fits])
     at_instance = np.array(
-        [[f.intercept + z0 @ f.coefficients for f in row] for row, (_, _, z0) in zip(fits, found, strict=True)]
+        [[f.intercept + z0 @ f.coefficients for f in row] for row, (_, _, z0, _) in zip(fits, found, strict=True)]
     )
     base = at_instance - values.sum(axis=2)
     fidelity = np.array([[f.fidelity for f in row] for row in fits])
@@ -836,7 +858,8 @@ def _attribution(pool: _Pool, X: Any, found: list[Any], words: str, details: dic
         values, errors, base, predictions, fidelity = (a[:, 0] for a in (values, errors, base, predictions, fidelity))
         details |= {key: details[key][:, 0] for key in ("intercept", "slopes") if key in details}
     details |= {"fidelity": fidelity, "effective_samples": effective}
-    details["warning"] = _warning(fidelity, effective, len(fits[0][0].selected))
+    sentences = [_warning(fidelity, effective, len(fits[0][0].selected)), _rare_sides(pool.names, details.get("fewer_side"))]
+    details["warning"] = " ".join(filter(None, sentences))
     method = _method(words, details)
     return Attribution(values, base, predictions, pool.names, X, method, errors, details)
 
@@ -866,6 +889,16 @@ def _warning(fidelity: np.ndarray, effective: Any, n_coefficients: int) -> str:
             f"only about {np.min(effective):.0f} samples count for {n_coefficients} coefficients: the kernel is too narrow."
         )
     return " ".join(sentences)
+
+
+def _rare_sides(names: list[str], fewer: np.ndarray | None) -> str:
+    """A sentence about features of which one side of the bin was hardly drawn."""
+    counts = np.full(len(names), np.inf) if fewer is None else fewer.min(axis=0)
+    rare = np.argsort(counts, kind="stable")[: np.count_nonzero(counts < FEW_ON_A_SIDE)]
+    if not len(rare):
+        return ""
+    first = ", ".join(f"{names[j]} ({counts[j]:.0f})" for j in rare[:3]) + (" and others" if len(rare) > 3 else "")
+    return f"fewer than {FEW_ON_A_SIDE} samples on one side of the bin of {first}: weight and error are guesses there."
 
 
 # masks of words and segments --------------------------------------------------------------------------------------------

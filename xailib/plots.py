@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from importlib.resources import files
 from io import BytesIO
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -306,12 +307,19 @@ def anchor(result: Anchor, ax: Axes | None = None) -> Axes:
     ax = axes(ax, figsize=(6.4, 1.9))
     low, high = result.interval
     ax.barh(0, result.coverage, color=CONTEXT, height=0.5)
-    ax.plot([low, high], [1, 1], color=ANCHOR, lw=2.5, solid_capstyle="butt")
-    ax.plot(result.precision, 1, "o" if result.found else "x", color=ANCHOR, ms=8)
+    ax.plot([low, high], [1, 1], color=ANCHOR, lw=2, marker="|", ms=12, mew=2)
+    ax.plot(result.precision, 1, "o" if result.found else "x", color=ANCHOR, ms=6)
     ax.axvline(result.threshold, color=POSITIVE, ls="--", lw=1.2, label=f"threshold {result.threshold:g}")
     ax.set(xlim=(0, 1.02), ylim=(-0.6, 1.6), xlabel="share", yticks=[0, 1], yticklabels=["coverage", "precision"])
-    start = "IF" if result.found else "No anchor found; best tried: IF"
-    ax.set_title(f"{start} {result.rule} THEN {result.prediction:g}", fontsize=9)
-    ax.legend(loc="lower right", fontsize=8)
+    ax.set_title(_rule_in_lines(result, ax), fontsize=9)
+    ax.legend(loc="center", fontsize=8)
     ax.grid(axis="y", visible=False)
     return ax
+
+
+def _rule_in_lines(result: Anchor, ax: Axes) -> str:
+    """The rule as wide as the axes at most; lines break between conditions."""
+    conditions = " AND ".join(p.replace(" ", "\u00a0") for p in result.predicates) or "(always)"
+    whole = f"{'IF' if result.found else 'Not an anchor: IF'} {conditions} THEN\u00a0{result.prediction:g}"
+    letters = int(ax.get_window_extent().width / ax.figure.dpi / 0.08)  # of 0.08 inches each
+    return fill(whole, max(letters, 20), break_long_words=False, break_on_hyphens=False).replace("\u00a0", " ")

@@ -6,6 +6,7 @@ Numbers only. How a result is drawn is in :mod:`xailib.plots`, which is imported
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -444,12 +445,21 @@ class Anchor:
         return plots.anchor(self, ax)
 
     def __repr__(self) -> str:
+        joint = "; " if self.found else " has "
+        return f"Anchor({joint.join(self._parts())})"
+
+    def __str__(self) -> str:
+        """The rule, and its numbers on a line of their own."""
+        rule, numbers = self._parts()
+        return f"{fill(rule, 100, subsequent_indent='    ')}\n  {numbers}"
+
+    def _parts(self) -> tuple[str, str]:
         low, high = self.interval
         rule, sure = f"IF {self.rule} THEN {self.prediction:g}", f"precision {self.precision:.3f} ({low:.3f} to {high:.3f})"
         rest = f"coverage {self.coverage:.3f}, {self.distribution}"
         if self.found:
-            return f"Anchor({rule}; {sure}, {rest})"
-        return f"Anchor(no anchor found: {rule} has {sure}, asked {self.threshold:g}; {rest})"
+            return rule, f"{sure}, {rest}"
+        return f"not an anchor: {rule}", f"{sure}, asked {self.threshold:g}; {rest}"
 
 
 def holds(condition: Condition, values: Any) -> np.ndarray:
@@ -546,7 +556,8 @@ class Counterfactuals:
             return f"Counterfactuals({self.method}; none found: {self.reason})"
         first = ", ".join(f"{name} {_brief(self.instance[name])} -> {_brief(self.rows[name])}" for name in self.changed[0][:3])
         more = ", ..." if len(self.changed[0]) > 3 else ""
-        return f"Counterfactuals({self.method}; {len(self)} found; nearest at {self.distances[0]:.4g}: {first or 'nothing'}{more})"
+        found = f"{len(self)} found; nearest at {self.distances[0]:.4g}"
+        return f"Counterfactuals({self.method}; {found}: {first or 'nothing'}{more})"
 
 
 def _brief(column: pd.Series) -> str:

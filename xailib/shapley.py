@@ -703,22 +703,29 @@ class _Task:
         self, method: str, plan: Callable[[np.ndarray, np.random.Generator], Plan], n_coalitions: int, rng: Any = None
     ) -> dict[str, Any]:
         """The fields of the result; ``n_coalitions`` is the most that one instance needs."""
-        full, empty = self._ends()
+        # with one background row, nothing known and all known are a model row each like every other coalition: no call of their own
+        single = self._is_single_baseline()
+        full, empty = (np.empty((len(self.X), 0)), np.empty(0)) if single else self._ends()
+        asked = slice(None) if single else slice(1, -1)
         players, rngs = self._who_counts(), (rng or np.random.default_rng(0)).spawn(len(self.X))
 
-        def explain_block(block: slice) -> list[tuple[Shares, int]]:
+        def explain_block(block: slice) -> list[tuple[Shares, int, np.ndarray]]:
             plans = [plan(who, child) for who, child in zip(players[block], rngs[block], strict=True)]
-            masks = [self._columns(who, coalitions[1:-1]) for who, (coalitions, _) in zip(players[block], plans, strict=True)]
+            masks = [self._columns(who, coalitions[asked]) for who, (coalitions, _) in zip(players[block], plans, strict=True)]
             counts = [len(m) for m in masks]
             which = np.repeat(np.arange(block.start, block.stop), counts)
-            worths = np.split(self._worths(which, np.concatenate(masks), len(empty)), np.cumsum(counts)[:-1])
-            games = [np.concatenate([empty[None], v, last[None]]) for v, last in zip(worths, full[block], strict=True)]
-            return [(shares(game), n) for (_, shares), game, n in zip(plans, games, counts, strict=True)]
+            games = np.split(self._worths(which, np.concatenate(masks), len(empty)), np.cumsum(counts)[:-1])
+            if not single:
+                games = [np.concatenate([empty[None], v, last[None]]) for v, last in zip(games, full[block], strict=True)]
+            return [(shares(game), len(game) - 2, game[[0, -1]]) for (_, shares), game in zip(plans, games, strict=True)]
 
         rows_each = max(1, n_coalitions * self.value.n_rows)
         blocks = models.in_blocks(explain_block, len(self.X), rows_each=rows_each, batch_rows=self.batch_rows, n_jobs=self.n_jobs)
-        shares, counts = zip(*[each for block in blocks for each in block], strict=True)
-        return self._fields(method, shares, np.array(counts), players, empty, full)
+        shares, counts, ends = zip(*[each for block in blocks for each in block], strict=True)
+        return self._fields(method, shares, np.array(counts), players, ends[0][0], np.array(ends)[:, 1])
+
+    def _is_single_baseline(self) -> bool:
+        return isinstance(self.value, Marginal) and self.value.n_rows == 1
 
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Worths of the full coalition, (n, k), and of the empty one, (k,), in one call if the tables can be stacked."""
@@ -749,18 +756,19 @@ class _Task:
 
     def _worths(self, which: np.ndarray, masks: np.ndarray, k: int) -> np.ndarray:
         """Mean prediction of each coalition, (m, k), in model calls of at most ``batch_rows`` rows."""
-        worths, per_call = np.empty((len(which), k)), max(1, self.batch_rows // self.value.n_rows)
+        worths, per_call = [np.empty((0, k))], max(1, self.batch_rows // self.value.n_rows)
         parts = np.array_split(np.arange(len(which)), -(-len(which) // per_call)) if len(which) else []
-        for part in tqdm(parts, desc="model calls", delay=10, leave=False):
+        for part in tqdm(parts, desc="model calls", delay=10, leave=False, disable=len(parts) < 2):
             outputs = self._outputs(self.value.rows(self.X, which[part], masks[part]))
-            worths[part] = outputs.reshape(-1, self.value.n_rows, k).mean(axis=1)
-        return worths
+            worths.append(outputs.reshape(len(part), self.value.n_rows, -1).mean(axis=1))
+        return np.concatenate(worths[len(worths) > 1 :])
 
     def _fields(
         self, method: str, shares: Sequence[Shares], counts: np.ndarray, players: list[np.ndarray], empty: Any, full: Any
     ) -> dict[str, Any]:
         """What all instances' results are made of; players who do not count get zero."""
         k, axes = len(empty), shares[0][0].ndim - 1
+        ends = len(self.X) if self._is_single_baseline() else len(self.value.base_rows())
         values, errors = np.zeros((2, len(shares), k, *(len(self.names),) * axes))
         for i, (who, (value, error)) in enumerate(zip(players, shares, strict=True)):
             at = (slice(None), *np.ix_(*[who] * axes))
@@ -777,7 +785,7 @@ class _Task:
             "details": {
                 "estimand": self.value.estimand,
                 "n_coalitions": counts,
-                "n_model_rows": int(counts.sum()) * self.value.n_rows + len(self.X) + len(self.value.base_rows()),
+                "n_model_rows": int(counts.sum()) * self.value.n_rows + len(self.X) + ends,
             },
         }
 

@@ -583,7 +583,7 @@ def _in_threads(function: Callable[..., np.ndarray], pieces: list[Any], n_thread
     n_threads = min(n_threads, len(pieces))
     parallel = joblib.Parallel(n_jobs=n_threads, require="sharedmem", return_as="generator")
     results = parallel(joblib.delayed(function)(*piece) for piece in pieces)
-    return iter(tqdm(results, total=len(pieces), desc="pieces of the forest", delay=10, leave=False))
+    return iter(tqdm(results, total=len(pieces), desc="pieces of the forest", delay=10, leave=False, disable=len(pieces) < 2))
 
 
 # arguments ------------------------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ chooser
 chooser.filmstrip()
 
 # %% [markdown]
-# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 02, 03 and 08 exist already: [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [saliency and Grad-CAM](08_saliency.ipynb). The others are on their way.
+# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 08 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb). The others are on their way.
 
 # %%
 for card in methods.choose("what does the model rely on?", "a table", "only its predictions"):
@@ -223,7 +223,12 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | $x_i$, $x_{ij}$ | row $i$ of the data; its value of feature $j$ |
 # | $X_{-j}$ | all features but $j$ |
 # | $z$ | a row of the background, where replacements come from |
+# | $f_j$ | the shape function of feature $j$ in an additive model (chapter 1) |
+# | $g$, $\pi_x$ | a simple surrogate of the model near $x$; the kernel that weighs its samples (chapter 4) |
+# | $S$, $v(S)$ | a coalition of features that are known; the model's value when only they are (chapter 5) |
 # | $\phi_j$ | the share of feature $j$ in one prediction (chapter 5) |
+# | $A$, $\tau$ | a rule; the precision asked of it (chapter 6) |
+# | $x'$, $d(x, x')$ | a counterfactual; how far it is from the row it answers (chapter 7) |
 # | $A_k$, $\alpha_k$ | activation map of channel $k$ of a layer; its weight in Grad-CAM (chapter 8) |
 # | $L$ | a loss: the larger, the worse |
 # | $n$, $p$ | number of rows; number of features |
@@ -231,19 +236,28 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 #
 # | word | sense used in this course |
 # |---|---|
+# | **anchor** | a rule under which the prediction almost always stays what it is |
 # | **attribution** | a signed share of one prediction, one number per feature or pixel |
 # | **background** | the rows over which an explanation averages; another background, another explanation |
 # | **baseline** | the single input that stands for "nothing there"; also where an attribution starts counting |
+# | **coalition** | the set of features whose values are known, the others being replaced |
+# | **counterfactual** | a changed row with which the model decides otherwise |
+# | **coverage** | the share of rows to which a rule applies; also of intervals that hold the truth |
 # | **effect** | how the prediction changes with a feature, as a curve |
 # | **estimand** | the exact quantity that a method tries to estimate |
 # | **faithful** | says of the model what is true of the model, whatever is true of the world |
+# | **fidelity** | how well a surrogate reproduces the model where it was fitted |
+# | **glass box** | a model whose own parts can be read |
 # | **importance** | how much a model relies on a feature, over many rows |
 # | **intervention** | an experiment: change one thing, keep the rest, watch the model |
 # | **oracle** | the rule of a world used as if it were a model: it makes no model error |
 # | **placebo** | an explanation that cannot be right, scored beside yours |
+# | **precision** | of a rule: the share of rows under it that keep the prediction |
 # | **proxy** | a column that stands in for something the model is not given |
+# | **recourse** | what a person can do to get another decision |
 # | **shortcut** | a feature that predicts the label in the data and not in the world |
 # | **stand-in** | what replaces a deleted value |
+# | **surrogate** | a simple model fitted to the answers of another |
 # | **truth** | the mechanism of a world; for a trained model, what interventions show |
 # | **world** | a data set whose mechanism we wrote down |
 
