@@ -71,7 +71,7 @@ CARDS = (
     MethodCard("SHAP", "05", _WHY, (_TABLE, _TEXT), _PREDICTIONS, "background x coalitions a prediction",
                "the choice of background changes the story", "someone asks what to change: see counterfactuals",
                "xailib.shapley.exact"),
-    MethodCard("Anchors", "06", _WHY, (_TABLE, _TEXT), _PREDICTIONS, "some 50,000 rows a prediction",
+    MethodCard("Anchors", "06", _WHY, (_TABLE, _TEXT), _PREDICTIONS, "3,000 to 35,000 rows a prediction",
                "no short rule exists near the boundary", "the class is rare and the perturbation unrealistic",
                "xailib.anchors.explain"),
     MethodCard("Counterfactuals", "07", _CHANGE, (_TABLE,), _PREDICTIONS, "hundreds to thousands of rows a prediction",

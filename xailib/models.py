@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from xailib import _validation as check
+from xailib._progress import progress
 
 Predict = Callable[[Any], np.ndarray]
 ResultT = TypeVar("ResultT")
@@ -232,4 +232,4 @@ def in_blocks(
     size = max(1, batch_rows // rows_each)
     blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
     results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(explain)(block) for block in blocks)
-    return list(tqdm(results, total=len(blocks), desc=desc, delay=10, leave=False, disable=len(blocks) < 2))
+    return list(progress(results, len(blocks), desc))

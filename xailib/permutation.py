@@ -18,9 +18,9 @@ from scipy.stats import rankdata, t
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_predict
 from sklearn.utils import check_random_state
-from tqdm.auto import tqdm
 
 from xailib import _validation as check
+from xailib._progress import progress
 from xailib.models import BATCH_ROWS, Predict, batched
 from xailib.results import Importance
 
@@ -517,7 +517,7 @@ def _permuted_predictions(
     """For each group the predictions on its R shuffled copies, shape (R, n) or (R, n, k)."""
     per_block = max(1, batch_rows // orders.size)
     blocks = [shuffles[b : b + per_block] for b in range(0, len(shuffles), per_block)]
-    for block in tqdm(blocks, desc="permutation importance", delay=10, leave=False):
+    for block in progress(blocks, len(blocks), "permutation importance"):
         yield from _predict_block(predict, X, untouched, block, orders, batch_rows)
 
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from xailib import _validation as check
 from xailib import models
 from xailib import text as text_module
+from xailib._progress import progress
 from xailib.models import BATCH_ROWS, Predict
 from xailib.results import Attribution, Interactions
 
@@ -425,7 +425,7 @@ def brute_force(
     v, names = _game(worth, n_players, MAX_ORDERED_PLAYERS, players)
     p, code = len(names), 2 ** np.arange(len(names))[::-1]
     shares = np.zeros((p, v.shape[1]))
-    for order in tqdm(permutations(range(p)), total=factorial(p), desc="orders", delay=10, leave=False):
+    for order in progress(permutations(range(p)), factorial(p), "orders"):
         arrived = np.concatenate([[0], np.cumsum(code[list(order)])])  # the row of v of each coalition on the way
         shares[list(order)] += np.diff(v[arrived], axis=0)
     return _of_game(v, shares.T / factorial(p), names, f"brute-force Shapley of a game, all {factorial(p)} orders")
@@ -703,7 +703,7 @@ class _Task:
         self, method: str, plan: Callable[[np.ndarray, np.random.Generator], Plan], n_coalitions: int, rng: Any = None
     ) -> dict[str, Any]:
         """The fields of the result; ``n_coalitions`` is the most that one instance needs."""
-        # with one background row, nothing known and all known are a model row each like every other coalition: no call of their own
+        # with one background row, nothing known and all known are one model row each, as every coalition: no call of their own
         single = self._is_single_baseline()
         full, empty = (np.empty((len(self.X), 0)), np.empty(0)) if single else self._ends()
         asked = slice(None) if single else slice(1, -1)
@@ -758,7 +758,7 @@ class _Task:
         """Mean prediction of each coalition, (m, k), in model calls of at most ``batch_rows`` rows."""
         worths, per_call = [np.empty((0, k))], max(1, self.batch_rows // self.value.n_rows)
         parts = np.array_split(np.arange(len(which)), -(-len(which) // per_call)) if len(which) else []
-        for part in tqdm(parts, desc="model calls", delay=10, leave=False, disable=len(parts) < 2):
+        for part in progress(parts, len(parts), "model calls"):
             outputs = self._outputs(self.value.rows(self.X, which[part], masks[part]))
             worths.append(outputs.reshape(len(part), self.value.n_rows, -1).mean(axis=1))
         return np.concatenate(worths[len(worths) > 1 :])

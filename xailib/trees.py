@@ -19,10 +19,10 @@ import joblib
 import numpy as np
 import pandas as pd
 from scipy.special import comb, roots_legendre
-from tqdm.auto import tqdm
 
 from xailib import _validation as check
 from xailib import effects
+from xailib._progress import progress
 from xailib._tree_models import Reader, Tree, read
 from xailib.models import Predict
 from xailib.results import Attribution, Effect
@@ -583,7 +583,7 @@ def _in_threads(function: Callable[..., np.ndarray], pieces: list[Any], n_thread
     n_threads = min(n_threads, len(pieces))
     parallel = joblib.Parallel(n_jobs=n_threads, require="sharedmem", return_as="generator")
     results = parallel(joblib.delayed(function)(*piece) for piece in pieces)
-    return iter(tqdm(results, total=len(pieces), desc="pieces of the forest", delay=10, leave=False, disable=len(pieces) < 2))
+    return progress(results, len(pieces), "pieces of the forest")
 
 
 # arguments ------------------------------------------------------------------------------------------------------------
