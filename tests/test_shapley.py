@@ -18,7 +18,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from xailib import predictor, shapley
+from xailib import predictor, shapley, worlds
+from xailib.text import split_words
 from xailib.worlds import toys
 
 mpl.use("Agg")
@@ -413,6 +414,24 @@ def test_model_rows_are_counted_and_few_calls_made(task, name):
     assert len(sizes) == 2  # the instances with the background, and one batch
     ESTIMATORS[name](f, X, Z, batch_rows=100)
     assert max(sizes[2:]) <= 100
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_single_baseline_takes_one_call(task, name):
+    X, Z = task
+    sizes = []
+
+    def f(X):
+        sizes.append(len(X))
+        return np.column_stack([wavy(X), X[:, 0]])
+
+    result = ESTIMATORS[name](f, X, Z[:1])
+    assert sizes == [result.details["n_model_rows"]]
+    np.testing.assert_allclose(result.base_value, f(Z[:1])[0])
+    np.testing.assert_allclose(result.prediction, f(X))
+    np.testing.assert_allclose(result.efficiency_gap(), 0, atol=1e-9)
+    twice = ESTIMATORS[name](f, X, np.repeat(Z[:1], 2, axis=0))
+    np.testing.assert_allclose(result.values, twice.values, atol=1e-9)
 
 
 def test_budget_of_kernel_is_kept(task):
@@ -824,6 +843,17 @@ def test_more_subsets_than_a_float_can_count():
     X = np.ones((1, 1100))
     many = shapley.kernel(lambda X: X.sum(axis=1), X, 0 * X, n_coalitions=4400)
     np.testing.assert_allclose(many.values, X, atol=1e-8)
+
+
+def test_words_of_mails_with_known_shares():
+    world = worlds.messages()
+    mails = [mail for mail in world.test[0] if len(split_words(mail)) <= 11][:8]
+    assert len(mails) == 8
+    for mail, found in zip(mails, shapley.text(world.truth.log_odds, mails, n_coalitions=2046), strict=True):
+        truth = world.truth.shapley(mail)
+        assert found.feature_names == truth.feature_names
+        np.testing.assert_allclose(found.values[0], truth.values, atol=1e-10)
+        assert abs(found.base_value - truth.base_value) < 1e-10
 
 
 def test_text_of_one_word():

@@ -192,7 +192,7 @@ def _draw_rooms(watched: _Watched, place: int, ax: Axes) -> None:
     means = [watched.added[watched.size == s].mean() for s in sizes]
     ax.plot(sizes, means, "s", color=plots.ANCHOR, ms=5, label="mean of a size")
     ax.axhline(watched.shapley, color=plots.TRUTH, lw=3, alpha=0.8, zorder=1, label="Shapley")
-    ring = {"color": "none", "mec": plots.POSITIVE, "mew": 2.2}
+    ring: dict[str, Any] = {"color": "none", "mec": plots.POSITIVE, "mew": 2.2}
     ax.plot(x[place], watched.added[place], "o", ms=12, **ring)
     ax.plot([], [], "o", ms=5, **ring, label="your room")
     ax.set(xlabel="others in the room", xticks=sizes, xlim=(-0.6, 5.6))
@@ -227,13 +227,12 @@ def _compare(applicant: str, background: str, rows: int) -> Reading:
     names = [name for name in shares.feature_names if name in truth.relevant]
     columns = [shares.feature_names.index(name) for name in names]
     values, reference = shares.values[0][columns], everyone.values[0][columns]
-    top = sorted(range(len(names)), key=lambda j: -abs(values[j]))[:2]
+    top = int(np.abs(values).argmax())
     numbers: dict[str, float | int | str] = {
         "rows compared with": min(rows, len(chosen)),
         "base value -> prediction (log-odds)": f"{shares.base_value:.3f} -> {everyone.prediction[0]:.3f}",
-        "largest share": f"{names[top[0]]} {values[top[0]]:+.3f}",
-        "second": f"{names[top[1]]} {values[top[1]]:+.3f}",
         "share of prior_defaults": float(values[names.index("prior_defaults")]),
+        "largest share": f"{names[top]} {values[top]:+.3f}",
         "share of annual_income_keur": float(values[names.index("annual_income_keur")]),
     }
     return Reading(numbers, (names, values, reference, applicant, background))
