@@ -109,6 +109,20 @@ def test_a_constant_column_gets_nothing_and_twins_share():
     assert lime.fit_local(np.column_stack([Z, Z[:, 0]]), y, w, n_features=3).selected.tolist()[-1] in (0, 2)
 
 
+def test_a_rare_elsewhere_is_counted_and_warned_about():
+    rare = np.zeros(1000)
+    rare[:5] = 1.0
+    rows = np.column_stack([rare, np.random.default_rng(0).normal(size=1000)])
+    ask = lambda n: lime.tabular(lambda X: X[:, 0] + X[:, 1], rows[-1:], rows, n_samples=n, kernel_width=100.0)  # noqa: E731
+    found = ask(1000)
+    assert 0 < found.details["fewer_side"][0, 0] < 20 < found.details["fewer_side"][0, 1]
+    assert "one side of the bin of x0" in found.details["warning"]
+    assert "one side" not in ask(20_000).details["warning"]
+    unseen = lime.tabular(lambda X: X[:, 0], rows[-1:], rows, n_samples=10)
+    assert unseen.details["fewer_side"][0, 0] == 0
+    assert np.isnan(unseen.std_errors[0, 0])
+
+
 def test_a_constant_model_is_followed_perfectly_and_effective_samples_are_kishs():
     Z, _, w = samples(1)
     fit = lime.fit_local(Z, np.full(len(Z), 5.0), w)

@@ -45,7 +45,7 @@ class LocalFit:
     ----------
     coefficients : (p,), zero for features that were not selected
     intercept : float
-    std_errors : (p,), sandwich standard errors; zero for features that were not selected, NaN (unknown) for columns that never vary
+    std_errors : (p,), sandwich standard errors; zero for features not selected, NaN (unknown) for columns that never vary
     fidelity : float, weighted R squared: the share of the model's local variation that the line follows
     effective_samples : float, Kish's number: how many equally weighted samples would be as good
     selected : numbers of the selected features, in the order of selection
@@ -217,8 +217,9 @@ def tabular(
 
     blocks = models.in_blocks(explain, n, rows_each=n_samples, batch_rows=batch_rows, n_jobs=n_jobs, desc="LIME")
     found = [one for block in blocks for one in block]
-    details = {"scale": pool.scale}
-    if codes is not None:
+    if codes is None:
+        details = {"scale": pool.scale}
+    else:
         details = {"share": _own_share(codes, pool.n_background), "fewer_side": np.array([side for *_, side in found])}
     words = f"{bins} quantile bins" if bins is not None else f"slope per standard deviation around the {around}"
     return _attribution(pool, X, found, words, {"kernel_width": width, "ridge": ridge, "n_samples": n_samples, **details})
@@ -267,8 +268,9 @@ def text(
 
     Notes
     -----
-    Ribeiro, Singh & Guestrin (2016), with the distances of the package ``lime``. Its default treats a repeated word as one
-    (``bow=True``); here each place counts. Words are cut by :func:`xailib.text.split_words`. Taught in chapter 4.
+    Ribeiro, Singh & Guestrin (2016), with the distances of the package ``lime``. It draws :math:`s` from 1 to
+    :math:`d`, so its weights differ somewhat. Its default treats a repeated word as one (``bow=True``); here each place counts.
+    Words are cut by :func:`xailib.text.split_words`. Taught in chapter 4.
 
     Examples
     --------

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from xailib import exercises as ex
-from xailib import lab, lime, plots, predictor, text, worlds, zoo
+from xailib import lab, lime, plots, predictor, shapley, text, worlds, zoo
 from xailib.evaluation import mean_interval, pointing_game, rank_agreement, resampling_effects
 from xailib.worlds import real
 
@@ -45,16 +45,18 @@ world = worlds.loans()
 applicants, background, rule = world.test[0], world.train[0], world.truth
 bank = predictor(zoo.load("loans-boosting"))
 nora = applicants.iloc[[25]]
-print(f"probability of default: bank {bank(nora)[0]:.4f}, rule of this world {rule.predict(nora)[0]:.4f}")
+chances = f"bank {bank(nora)[0]:.4f}, rule of this world {rule.predict(nora)[0]:.4f}"
+print("probability of default:", chances)
 print(nora.drop(columns="customer_number").iloc[0].to_string())
 
 
 # %%
-def bars(result, ax, n=8):
-    order = np.argsort(-np.abs(result.values[0]))[:n][::-1]
-    values, errors = result.values[0][order], 1.96 * result.std_errors[0][order]
+def bars(result, ax, n=8, row=0):
+    order = np.argsort(-np.abs(result.values[row]))[:n][::-1]
+    values, errors = result.values[row][order], 1.96 * result.std_errors[row][order]
     colours = np.where(values > 0, plots.POSITIVE, plots.NEGATIVE)
-    ax.barh([result.feature_names[j] for j in order], values, xerr=errors, color=colours, ecolor="black")
+    names = [result.feature_names[j] for j in order]
+    ax.barh(names, values, xerr=errors, color=colours, ecolor="black")
     ax.axvline(0, color="black", lw=0.8)
     ax.set_xlabel("weight (probability of default)")
 
@@ -64,11 +66,11 @@ explanation = lime.tabular(bank, nora, background)
 fig, ax = plt.subplots(figsize=(6.6, 3.2))
 bars(explanation, ax)
 ax.set_title("Why was Nora denied? LIME's answer")
-plots.show(fig, "LIME's eight largest weights for Nora: not being on the fraud list is the longest bar, in her favour.")
+plots.show(fig, "LIME's eight largest weights for Nora: not being on the fraud list leads.")
 print(explanation.details["warning"])
 
 # %% [markdown]
-# Red pushes towards default, blue away; lines are 95 % intervals of the sampling. Read the longest bar: the strongest thing LIME has to say about Nora is that she is *not* on the fraud list. Neither are 99.5 % of all applicants. The result also warns us, and we shall see why.
+# Red pushes towards default, blue away; lines are 95 % intervals of the sampling. Read the longest bar: the strongest thing LIME has to say about Nora is that she is *not* on the fraud list. Neither are 99.5 % of all applicants. The result also warns us: by the rule at the end of this chapter, the chart should not be shown.
 #
 # Is this a computing error? The rule's exact Shapley value (chapter 5) for the same feature is almost nothing:
 
@@ -103,17 +105,19 @@ answers = np.array([0.8, 0.5, 0.4, 0.2])
 changes = (1 - Z).sum(axis=1)
 for sigma in (0.3, 1.0, 10.0):
     fit = lime.fit_local(Z, answers, np.exp(-changes / (2 * sigma**2)))
-    print(f"width {sigma:4.1f}: income {fit.coefficients[0]:.4f}, default {fit.coefficients[1]:.4f}")
+    income, default = fit.coefficients
+    print(f"width {sigma:4.1f}: income {income:.4f}, default {default:.4f}")
 
 # %%
 sums = 0.1 + 0.4 * Z[:, 0] + 0.3 * Z[:, 1]
 for sigma in (0.3, 1.0, 10.0):
     fit = lime.fit_local(Z, sums, np.exp(-changes / (2 * sigma**2)))
-    print(f"a sum, width {sigma:4.1f}: income {fit.coefficients[0]:.4f}, default {fit.coefficients[1]:.4f}")
+    income, default = fit.coefficients
+    print(f"a sum, width {sigma:4.1f}: income {income:.4f}, default {default:.4f}")
 
 
 # %% [markdown]
-# Narrow: 0.4, the difference next to her. Wide: 0.35, the plain mean of both. For a sum the width changes *nothing*. So kernel width is about interaction, and a weight that moves with it tells you that the model is not a sum here. Keep that as a test: a tool whose weights of a sum move with the width has a bug.
+# Narrow: 0.4, the difference next to her. Wide: 0.35, the plain mean of both. For a sum the width changes *nothing*. So kernel width is about interaction, and a weight that moves with it tells you that the model is not a sum here. Keep that as a test: with bins or a straight line, a tool whose weights of a sum move with the width has a bug.
 #
 # ## In thirty lines
 #
@@ -176,13 +180,15 @@ print("on_fraud_list:", table.loc["on_fraud_list"].round(4).to_dict())
 # The package `lime` wants numbers, and categories as codes. It builds its bins once; every call then draws new neighbours.
 
 # %%
-categories = {c: background[c].cat.categories for c in background if background[c].dtype == "category"}
+is_category = background.dtypes == "category"
+categories = {c: background[c].cat.categories for c in background.columns[is_category]}
 coded = lambda X: X.assign(**{c: X[c].cat.codes for c in categories}).to_numpy(float)
 
 
 def decoded(rows):
     X = pd.DataFrame(rows, columns=background.columns)
-    return X.assign(**{c: pd.Categorical.from_codes(X[c].astype(int), names) for c, names in categories.items()})
+    as_category = lambda c: pd.Categorical.from_codes(X[c].astype(int), categories[c])
+    return X.assign(**{c: as_category(c) for c in categories})
 
 
 numbers_of = [background.columns.get_loc(c) for c in categories]
@@ -191,11 +197,21 @@ package = LimeTabularExplainer(
     categorical_features=numbers_of, random_state=0,
 )  # fmt: skip
 
+
 # %%
+def recorded(f, seen):
+    """The model f, which also keeps what it is asked."""
+
+    def ask(rows):
+        seen.append(rows.copy())
+        return f(rows)
+
+    return ask
+
+
 asked = []
-theirs = package.explain_instance(
-    coded(nora)[0], lambda rows: (asked.append(rows.copy()), bank(decoded(rows)))[1], num_features=14
-)
+model = recorded(lambda rows: bank(decoded(rows)), asked)
+theirs = package.explain_instance(coded(nora)[0], model, num_features=14)
 print(f"{len(asked[0])} rows, intercept {theirs.intercept[1]:.4f}, R squared {theirs.score:.4f}")
 print({background.columns[j]: round(float(b), 4) for j, b in theirs.local_exp[1][:3]})
 
@@ -240,24 +256,37 @@ print(report.to_frame().round(3).to_string())
 print(report)
 
 # %% [markdown]
-# `rank_correlation` is the mean over all pairs of runs; `same_top_3` the share of pairs that name the same three features; `spread` and `stated_error` are medians over features, and they agree. With 100 samples two runs tell two stories. With 3,000 they agree on the rank of everything but the noise. Errors fall with the root of the number: half the error costs four times the questions.
+# `rank_correlation` (of signed weights) is the mean over all pairs of runs; `same_top_3` the share of pairs that name the same three features; `spread` and `stated_error` are *medians* over features, and they agree. With 100 samples two runs tell two stories; half the error costs four times the questions.
+#
+# A median can hide one bad feature. Does each 95 % interval hold the weight that 200,000 samples give?
+
+# %%
+target = again(200_000, 10**6).values[0]
+fraud = list(background).index("on_fraud_list")
+for n in (100, 1000, 5000):
+    runs = [again(n, seed) for seed in range(40)]
+    held = np.array([np.abs(r.values[0] - target) <= 1.96 * r.std_errors[0] for r in runs])
+    others = np.delete(held, fraud, axis=1).mean()
+    print(f"{n:5d} samples: fraud list {held[:, fraud].mean():.2f}, other features {others:.2f}")
+print(again(1000, 0).details["warning"])
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.4), sharey=True)
-four = ["annual_income_keur", "credit_age_years", "prior_defaults", "favourite_colour"]
+four = ["on_fraud_list", "annual_income_keur", "prior_defaults", "favourite_colour"]
 shown = [list(background).index(c) for c in four]
 for ax, k in zip(axes, (0, 3), strict=True):
-    runs = report.values[k][:, shown]
+    runs, half = report.values[k][:, shown], 1.96 * report.stated_errors[k][shown]
     ax.plot(runs.T, np.arange(4), "o", color=plots.CONTEXT, ms=5, alpha=0.6)
-    half = 1.96 * report.stated_errors[k][shown]
-    ax.errorbar(runs.mean(axis=0), np.arange(4) + 0.25, xerr=half, fmt="D", color=plots.ANCHOR, capsize=4)
+    centre, style = runs.mean(axis=0), {"fmt": "D", "capsize": 4, "color": plots.ANCHOR}
+    ax.errorbar(centre, np.arange(4) + 0.25, xerr=half, **style)
     ax.axvline(0, color="black", lw=0.8)
-    ax.set(title=f"{report.n_samples[k]} samples, 20 runs", xlabel="weight (probability of default)", ylim=(-0.5, 3.6))
+    ax.set(title=f"{report.n_samples[k]} samples, 20 runs", ylim=(-0.5, 3.6))
+    ax.set_xlabel("weight (probability of default)")
 axes[0].set_yticks(range(4), four)
-plots.show(fig, "Four of Nora's weights in twenty runs: with 100 samples they scatter across zero, with 3,000 they hardly move.")
+plots.show(fig, "Four of Nora's weights in twenty runs: 100 samples scatter them, 3,000 far less.")
 
 # %% [markdown]
-# Each grey dot is one run; the diamond above is their mean with the *stated* 95 % interval of a single run. The interval is as wide as the cloud: LIME can know its own randomness. On the left even the sign of some weights is a coin toss. What it does not say: that the centre of the cloud is true.
+# Each grey dot is one run; the diamond above is their mean with the stated 95 % interval of a single run. For most features it is as wide as the cloud. For the very bar this chapter is about it is not: "elsewhere" is 0.6 % of the rows, one among 100 samples or none. An error needs some 20 neighbours on *both* sides of a bin: the result warns below that, and says NaN, unknown, where one side is empty. What no interval says: that the centre is true.
 #
 # **Kernel width, bins, and the number of features**, for Nora's income, with 20,000 samples:
 
@@ -274,12 +303,13 @@ settings = {
 for name, how in settings.items():
     e = lime.tabular(bank, nora, background, n_samples=20_000, **how)
     value, half = e.values[0, 1], 1.96 * e.std_errors[0, 1]
-    fit = f"fidelity {e.details['fidelity'][0]:.2f}, {e.details['effective_samples'][0]:6.0f} samples count"
-    print(f"{name:22s}{value:+.3f} ± {half:.3f}  {fit}")
+    fidelity, count = e.details["fidelity"][0], e.details["effective_samples"][0]
+    print(f"{name:22s}{value:+.3f} ± {half:.3f}", end="  ")
+    print(f"fidelity {fidelity:.2f}, {count:6.0f} samples count")
 
 
 # %% [markdown]
-# One person, one model, one feature, seven numbers. None is wrong. A narrower kernel keeps more of Nora's other values and pays with samples that no longer count: at 0.5 one sample decides (the result warns), and a fidelity of 0.87 means nothing. Two bins or ten are other contrasts. Without bins the weight is a *slope* (minus: more income, less risk), so even the sign means something else. With three features the chart is shorter, and income's weight hardly moves. "LIME says 0.19" is not a complete sentence: the line `method` in our result completes it.
+# One person, one model, one feature, seven numbers. Six of them are sound answers to six questions. A narrower kernel keeps more of Nora's other values and pays with samples that no longer count: at 0.5 one sample decides (the result warns), and a fidelity of 0.87 means nothing. Two bins or ten are other contrasts. Without bins the weight is a *slope* (minus: more income, less risk), so even the sign means something else. "LIME says 0.19" is not a complete sentence: the line `method` in our result completes it.
 #
 # ### Finding errors in a package: ask what it asked
 #
@@ -287,29 +317,32 @@ for name, how in settings.items():
 
 
 # %%
-def package_weights(rows, x, slopes, n=2, **options):
+def package_weights(rows, x, slopes, n=2, seed=0, **options):
     seen = []
-    tool = LimeTabularExplainer(rows, mode="regression", random_state=0, **options)
-    found = tool.explain_instance(x, lambda X: (seen.append(X.copy()), X @ slopes)[1], num_features=n)
+    tool = LimeTabularExplainer(rows, mode="regression", random_state=seed, **options)
+    found = tool.explain_instance(x, recorded(lambda X: X @ slopes, seen), num_features=n)
     return dict(found.local_exp[1]), seen[0]
 
 
 # %%
 cloud = np.random.default_rng(0).normal(size=(2000, 3))
 slopes = [2.0, -1.0, 0.5]
-for sigma in (1.3, 0.5, 0.25, 0.2):
+sum_of = lambda X: X @ slopes
+for sigma in (1.3, 0.5, 0.25):
     how = {"kernel_width": sigma}
-    found, _ = package_weights(cloud, cloud[0], slopes, 3, feature_selection="none", **how)
-    sum_of = lambda X: X @ slopes
-    own = [lime.tabular(sum_of, cloud[:1], cloud, random_state=k, **how).values[0, 0] for k in range(40)]
-    mean, low, high = mean_interval(own)
-    print(f"width {sigma:4.2f}: lime {found[0]:+.3f}, xailib {mean:+.3f} ({low:.3f} to {high:.3f})")
+    options = {"feature_selection": "none", **how}
+    runs = [package_weights(cloud, cloud[0], slopes, 3, k, **options)[0] for k in range(20)]
+    peer = mean_interval([weights[0] for weights in runs])
+    own = [lime.tabular(sum_of, cloud[:1], cloud, random_state=k, **how) for k in range(20)]
+    both = (peer, mean_interval([e.values[0, 0] for e in own]))
+    found = (f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" for mean, low, high in both)
+    print(f"width {sigma:4.2f}: lime {next(found)}, xailib {next(found)}")
 number = np.searchsorted(np.quantile(cloud[:, 0], [0.25, 0.5, 0.75]), cloud[:, 0])
 inside = number == number[0]
 print(f"closed form {2 * (cloud[inside, 0].mean() - cloud[~inside, 0].mean()):+.3f}")
 
 # %% [markdown]
-# *One.* For a sum the width must not matter, you saw it by hand. The package's weights vanish: samples weigh less and less, the ridge penalty of 1 does not. We take least squares by default, as the paper does (mean of 40 runs, with its interval).
+# *One.* For a sum the width must not matter, you saw it by hand. The package's weights vanish: samples weigh less and less, the ridge penalty of 1 does not. We take least squares by default, as the paper does. (Means of 20 runs, with 95 % intervals.)
 
 # %%
 centre = np.array([cloud[:, 0].mean(), 2.0, 2.0])
@@ -322,7 +355,8 @@ print(f"instance at b = 2.00, mean of the rows asked: b = {rows[1:, 1].mean():.2
 counts = np.random.default_rng(1).choice([21.0, 30.0, 40.0], size=2000, p=[0.5, 0.25, 0.25])
 with_counts = np.column_stack([counts, cloud[:, 0]])
 _, rows = package_weights(with_counts, np.array([21.0, 0.0]), [1.0, 0.0])
-print(f"a column of 21, 30 and 40, asked with the value 0: {np.mean(rows[:, 0] == 0):.2f} of the rows")
+zeros = np.mean(rows[:, 0] == 0)
+print(f"a column of 21, 30 and 40, asked with the value 0: {zeros:.2f} of the rows")
 
 # %% [markdown]
 # *Two.* Without bins, "highest weights" multiplies each slope by the standardised value, so a feature at its mean can never be chosen: `a` is missing although its slope is fifty times that of `b`. *Three.* Without bins the neighbours lie around the *mean of the data*, not around the instance, unless `sample_around_instance=True`.
@@ -334,7 +368,8 @@ print(f"a column of 21, 30 and 40, asked with the value 0: {np.mean(rows[:, 0] =
 # For a text, a neighbour lacks some words, and $z_j = 1$ if word $j$ is still there.
 
 # %%
-mail = "Your report is waiting at the bridge. Never click at the school. Claim your free prize, Ida!"
+mail = "Your report is waiting at the bridge. Never click at the school. "
+mail += "Claim your free prize, Ida!"
 spam_rule = worlds.messages().truth
 found = lime.text(spam_rule.log_odds, mail)
 words = ("report", "Never", "click", "prize")
@@ -348,29 +383,44 @@ ax.bar(range(len(found.values)), found.values, color=colours)
 ax.axhline(0, color="black", lw=0.8)
 ax.set_xticks(range(len(found.values)), found.feature_names, rotation=45, ha="right")
 ax.set(title="LIME for one mail, model: the rule of the world", ylabel="weight (log-odds of spam)")
-plots.show(fig, "Bars for the words of a mail: Claim, free and prize are high, report and Never low, click is near zero.")
+plots.show(fig, "Words of a mail: Claim, free, prize high, report and Never low, click near 0.")
+
 
 # %% [markdown]
 # Plain cues get (nearly) their planted weights, for the score is a sum over them. `click` is planted at +3.4, but it is negated: alone it adds 3.4, behind `Never` -1.7 (times -0.5). LIME must give it *one* number, 0.09 here, and leaves the rest to `Never`. No list of one weight per word can say "click, but not after never".
 #
-# A short text needs no sampling: with at most 12 words, all versions fit into 5,000 questions, and the result is exact. Below it the package (which wants two columns of probabilities).
+# A short text needs no sampling: with at most 12 words, all versions fit into 5,000 questions, and the result is exact. The package, on the same scale (probability), says something else. Why? Both remove *s* random words; `xailib` draws *s* from 0, the package from 1, so it hardly ever sees the whole text.
+
 
 # %%
-short = lime.text(spam_rule.log_odds, "Never click before noon.")
-print(short.method, "| versions asked:", short.details["n_evaluations"])
-print(dict(zip(short.feature_names, short.values.round(2).tolist(), strict=True)))
+def two_columns(texts):
+    p = spam_rule.predict(texts)
+    return np.column_stack([1 - p, p])
+
+
+short = "Never click before noon."
+exact = lime.text(spam_rule.predict, short)
+print("all 16 versions:", pd.Series(exact.values, exact.feature_names).round(2).to_dict())
+peer = LimeTextExplainer(bow=False, mask_string="", random_state=0)
+found = peer.explain_instance(short, two_columns, num_features=4, num_samples=5000)
+print("the package:", {str(w): round(b, 2) for w, b in found.as_list()})
 
 # %%
-spam_rule_2 = lambda texts: np.column_stack([1 - spam_rule.predict(texts), spam_rule.predict(texts)])
-peer = LimeTextExplainer(bow=False, mask_string="", random_state=0).explain_instance(
-    "Never click before noon.", spam_rule_2, num_features=4, num_samples=5000
-)
-print("the package, probability:", {str(w): round(b, 2) for w, b in peer.as_list()})
+masks = np.indices((2,) * 4).reshape(4, -1).T == 1  # all 16 versions
+gone = (~masks).sum(axis=1)
+scores = spam_rule.predict(text.keep(text.split_words(short), masks))
+close = lime.kernel(100 * (1 - np.sqrt(1 - gone / 4)), 25.0)
+for fewest in (0, 1):
+    chance = (gone >= fewest) / np.bincount(gone)[gone]
+    fit = lime.fit_local(masks.astype(float), scores, close * chance)
+    print(f"s drawn from {fewest}:", fit.coefficients.round(2))
 
 # %% [markdown]
+# So both are explained. But `before` and `noon` do nothing at all in this rule, and still get a weight: a line cannot hold "click, but not after never", and what it cannot hold spreads over words that are missing together. Small weights beside an interaction mean little.
+#
 # ## Lab: narrow or wide?
 #
-# A model of two numbers whose slope we know at every point. Move the instance, the kernel width, the number of samples. Predict first: which widths give `x1` the sign of its true slope?
+# A model of two numbers whose slope we know. Move the instance, the kernel width, the number of samples, and where they lie (`around`: the instance, or the mean of the data as in the package). Predict first: which widths give `x1` the sign of its true slope?
 
 # %%
 playground = lab.lime.kernel_lab()
@@ -383,22 +433,30 @@ playground.filmstrip()
 print(lab.lime.kernel_lab().user_sets(width=2.5))
 
 # %% [markdown]
-# Left: the model from above (dark: high), the star is the instance, dots are samples, as large as their weight. Right: a cut along `x1`; gold is the true slope, dashed is LIME.
+# Left: the model from above (dark: high), the star is the instance, dots are samples, as large as their weight (grey means probability, white 0, dark 1). Right: a cut along `x1`; gold is the true slope, dashed is LIME.
 #
 # Narrow kernels have the right slope, until too few samples count. Wide ones give the *trend*, here of the other sign, and with tiny error bars. Both are answers; only you can know which was asked.
 #
 # ## Graded against the truth
 #
+# | model | truth | can err |
+# |---|---|---|
+# | hill | gradient | LIME |
+# | rules | exact Shapley | LIME |
+# | bank | exchanged values | LIME |
+# | mail model | own Shapley | LIME |
+# | mail model | the world | both |
+#
 # ### The slope of a known function
 #
-# The same hill, twenty instances, each with its true gradient. Two errors: *bias* (the line is fitted to more than a point) and *noise* (few samples count). The width trades one for the other:
+# The same hill, twenty instances, each with its true gradient. *Bias* (the line is fitted to more than a point) grows with the width, *noise* (few samples count) falls:
 
 # %%
 spots = np.random.default_rng(3).uniform(-1.5, 1.5, (20, 2))
 gradients = np.array([lab.lime.true_slope(*spot) for spot in spots])
 plane = np.random.default_rng(4).normal(size=(3000, 2))
 hill = lambda X: lab.lime.hill(X[:, 0], X[:, 1])
-for sigma in (0.05, 0.1, 0.3, 1.0, 3.0):
+for sigma in (0.01, 0.02, 0.05, 0.1, 0.3, 1.0, 3.0):
     e = lime.tabular(hill, spots, plane, bins=None, kernel_width=sigma, n_samples=2000)
     error = np.abs(e.details["slopes"] - gradients)[:, 0]
     right = np.mean(e.details["slopes"][:, 0] * gradients[:, 0] > 0)
@@ -407,14 +465,16 @@ for sigma in (0.05, 0.1, 0.3, 1.0, 3.0):
     print(f"width {sigma:4.2f}: {line}; stated error {e.std_errors[:, 0].mean():.3f}")
 
 # %% [markdown]
-# At width 3 the stated error is the smallest of all, the real one the largest, and three signs in ten are wrong: **a standard error knows nothing about bias**. What it does promise it keeps. Two hundred runs with 500 samples, against the weights that a million samples give:
+# The best width is 0.05; the error grows on both sides. At width 3 the stated error is small, the real one the largest, and three signs in ten are wrong: **a standard error knows nothing about bias**. At 0.01 it is smaller still, and false: one sample counts. What it promises (the weight that infinitely many samples would give) it keeps where enough samples count. Two hundred runs with 500 samples, against a million:
 
 # %%
-how = {"bins": None, "kernel_width": 1.0}
-target = lime.tabular(hill, spots[:1], plane, n_samples=1_000_000, random_state=1, **how).values
-runs = [lime.tabular(hill, spots[:1], plane, n_samples=500, random_state=s, **how) for s in range(200)]
-held = np.mean([np.abs(r.values - target) <= 1.96 * r.std_errors for r in runs])
-print(f"95 % intervals that hold the weight of infinitely many samples: {held:.3f}")
+for sigma in (1.0, 0.05):
+    how = {"bins": None, "kernel_width": sigma}
+    ask = lambda n, k: lime.tabular(hill, spots[:1], plane, n_samples=n, random_state=k, **how)
+    target, runs = ask(1_000_000, 10**6).values, [ask(500, seed) for seed in range(200)]
+    held = np.mean([np.abs(r.values - target) <= 1.96 * r.std_errors for r in runs])
+    count = np.mean([r.details["effective_samples"] for r in runs])
+    print(f"width {sigma}: {count:.0f} samples count, 95 % intervals that hold: {held:.3f}")
 
 # %% [markdown]
 # ### Loans: sign and rank
@@ -436,8 +496,9 @@ def grade(what, values, truth):
     right = (np.sign(values) == np.sign(truth))[large].mean()
     first = np.mean(np.abs(values).argmax(axis=1) == np.abs(truth).argmax(axis=1))
     rank = rank_agreement(values, truth)
-    listed = np.mean(np.abs(values).argmax(axis=1) == list(background).index("on_fraud_list"))
-    print(f"{what:20s} rank {rank.mean():.3f}, right sign {right:.3f}, right first feature {first:.2f}, fraud list {listed:.2f}")
+    listed = np.mean(np.abs(values).argmax(axis=1) == fraud)
+    print(f"{what:20s} rank {rank.mean():.3f}, right sign {right:.3f}", end=", ")
+    print(f"right first feature {first:.2f}, fraud list {listed:.2f}")
     return rank
 
 
@@ -459,41 +520,37 @@ print(f"the bank's own truth against the rule's: {own_truth:.3f} (model error)")
 
 # %%
 mails = list(worlds.messages().test[0][:40])
-shapley = [spam_rule.shapley(m) for m in mails]
+worths = [spam_rule.shapley(m) for m in mails]
 planted = lambda s: np.array([spam_rule.cue_weights.get(w.lower(), 0.0) for w in s.feature_names])
-negated = [~np.isclose(s.values, planted(s)) for s in shapley]
+negated = [~np.isclose(s.values, planted(s)) for s in worths]
 pairs_model = predictor(zoo.load("messages-pairs"), "log_odds")
 
 # %%
-true = [s.values for s in shapley]
+true = [s.values for s in worths]
+kinds = {"other words": [~k for k in negated], "negated cues, negations": negated}
 join = lambda parts, keep: np.concatenate([v[k] for v, k in zip(parts, keep, strict=True)])
 for name, f in {"rule": spam_rule.log_odds, "pairs model": pairs_model}.items():
     e = lime.text(f, mails, n_samples=2000)
-    for what, keep in {"other words": [~k for k in negated], "negated cues, negations": negated}.items():
-        gap, truth = join([a.values for a in e], keep) - join(true, keep), join(true, keep)
-        right = np.mean(np.sign(truth + gap) == np.sign(truth), where=np.abs(truth) > 0.3)
-        print(f"{name:12s}{what:24s}{len(gap):4d}: mean error {np.abs(gap).mean():.2f}, right sign {right:.2f}")
-
+    for what, keep in kinds.items():
+        found, truth = join([a.values for a in e], keep), join(true, keep)
+        right = np.mean(np.sign(found) == np.sign(truth), where=np.abs(truth) > 0.3)
+        error = np.abs(found - truth).mean()
+        scores = f"mean error {error:.2f}, right sign {right:.2f}"
+        print(f"{name:12s}{what:24s}{len(found):4d}: {scores}")
 
 # %% [markdown]
-# With the rule, words outside a negation are recovered closely. At negations the two methods part: Shapley shares the interaction equally over all orders, LIME by its kernel. And the trained model? Ask it what deleting each single word does: that is its own truth.
-
+# With the rule, words outside a negation are recovered closely. At negations the two methods part: Shapley shares the interaction equally over all orders, LIME by its kernel. And the trained model? Its own truth is *its* Shapley values, by sampling ([chapter 05](05_shap.ipynb)).
 
 # %%
-def by_deletion(f, mail):
-    cut = text.split_words(mail)
-    return f([mail]) - f(text.keep(cut, ~np.eye(len(cut), dtype=bool)))
-
-
-own = [by_deletion(pairs_model, m) for m in mails]
-explained = [a.values for a in lime.text(pairs_model, mails, n_samples=2000)]
-for what, keep in {"other words": [~k for k in negated], "negated cues, negations": negated}.items():
+own = [s.values[0] for s in shapley.text(pairs_model, mails)]
+explained = [a.values for a in e]
+for what, keep in kinds.items():
     explanation_error = np.abs(join(explained, keep) - join(own, keep)).mean()
     model_error = np.abs(join(own, keep) - join(true, keep)).mean()
     print(f"{what:24s} explanation error {explanation_error:.2f}, model error {model_error:.2f}")
 
 # %% [markdown]
-# Most of the distance to the world is the model's, not LIME's: the explanation shows *its* reasons. (At negations, deleting one word is again a third question, so neither number is pure there.)
+# Most of the distance to the world is the model's, not LIME's: the explanation shows *its* reasons, also at negations, which a model of word pairs cannot follow far.
 #
 # ## Break it: a kernel width that turns a sign
 #
@@ -514,16 +571,18 @@ print(f"true slope {lab.lime.true_slope(0.2, 0.0)[0]:+.3f}")
 
 # %%
 some, how = applicants[:20], {"bins": None, "n_samples": 4000}
-near, far = (lime.tabular(bank_log_odds, some, background, kernel_width=w, **how) for w in (2.0, 6.0))
-both_sure = (np.abs(near.values) > 1.96 * near.std_errors) & (np.abs(far.values) > 1.96 * far.std_errors)
+ask = lambda width: lime.tabular(bank_log_odds, some, background, kernel_width=width, **how)
+near, far = ask(2.0), ask(6.0)
+both_sure = np.all([np.abs(e.values) > 1.96 * e.std_errors for e in (near, far)], axis=0)
 turned = both_sure & (near.values * far.values < 0)
 print(f"effective samples at width 2: {near.details['effective_samples'].mean():.0f}")
-print(f"of 280 weights {both_sure.sum()} are sure at both widths, {turned.sum()} of these have turned")
+print(f"of 280 weights {both_sure.sum()} are sure at both widths, {turned.sum()} have turned")
 
 # %%
 drawn = []
-lime.tabular(lambda X: (drawn.append(X), bank(X))[1], nora, background, **how)
-print(f"Nora's neighbours with a negative income: {(drawn[0]['annual_income_keur'] < 0).mean():.2f}")
+lime.tabular(recorded(bank, drawn), nora, background, **how)
+negative = (drawn[0]["annual_income_keur"] < 0).mean()
+print(f"Nora's neighbours with a negative income: {negative:.2f}")
 
 
 # %% [markdown]
@@ -538,14 +597,16 @@ print(f"Nora's neighbours with a negative income: {(drawn[0]['annual_income_keur
 # %%
 def neighbours(n, seed):
     rng = np.random.default_rng(seed)
-    return pd.DataFrame({c: background[c].array.take(rng.integers(len(background), size=n)) for c in background})
+    any_rows = lambda: rng.integers(len(background), size=n)
+    return pd.DataFrame({c: background[c].array.take(any_rows()) for c in background})
 
 
 def spotter(seed):
     both = pd.concat([background, neighbours(len(background), seed)], ignore_index=True)
     made_up = np.repeat([0, 1], len(background))
     encode = make_column_transformer((OrdinalEncoder(), list(categories)), remainder="passthrough")
-    return make_pipeline(encode, HistGradientBoostingClassifier(max_iter=60, random_state=seed)).fit(both, made_up)
+    boosting = HistGradientBoostingClassifier(max_iter=60, random_state=seed)
+    return make_pipeline(encode, boosting).fit(both, made_up)
 
 
 # %%
@@ -560,7 +621,7 @@ print(f"two heights that agree within 1 cm: real {real_share:.2f}, made up {made
 
 
 # %% [markdown]
-# Nearly always. Whoever can recognise the inspector can behave while being inspected. That is the **scaffolding attack** (Slack et al., 2020): a model that denies people from east and west, and asks a harmless question as soon as the row looks made up.
+# Nearly always. Whoever can recognise the inspector can behave while being inspected. That is the **scaffolding attack** (Slack et al., 2020): a model that denies people from east and west, and asks a harmless question as soon as the row looks made up. (In this country the region is a legal reason among others, also in the bank's model and in Nora's chart. Denying by region *alone* is not.)
 
 
 # %%
@@ -588,45 +649,54 @@ for name, f in {"open": by_region, "scaffolded": scaffold}.items():
 # %% [markdown]
 # Ninety-nine times out of a hundred it discriminates, and in LIME's charts the region is nearly gone: its mean weight falls to a ninth, and the favourite colour leads. A regulator who reads charts would sign.
 #
-# ### A detector
+# ### Two tests
 #
-# Ask the model about rows that it cannot tell from its daily work: real applicants with *one* value exchanged. (`region` is independent of all other columns, so such a row is as likely as any.) Then compare both lists of mean effects. An honest model gives two similar lists. Threshold, set beforehand: a correlation below 0.5 raises the alarm.
+# Ask about rows that the model cannot tell from its daily work: real applicants with *one* value exchanged. **Test one** compares the list of all mean effects with LIME's: a low correlation raises the alarm. **Test two** looks at the exchanged region alone. (`region` is independent of all other columns, so such a row is as likely as any.)
+#
+# Two more suspects: the bank with a penalty of 0.15 for east and west, hidden behind the plain bank; and an honest clerk who uses the bank but refuses forms whose heights disagree.
 
 
 # %%
-def agreement(f, people):
+def both_tests(f, people):
     e = lime.tabular(f, people, background, n_samples=600)
     by_lime = np.abs(e.values * (1 - e.details["share"])).mean(axis=0)
-    by_exchange = np.abs(resampling_effects(f, people, background[:30])).mean(axis=0)
-    return float(np.corrcoef(by_lime, by_exchange)[0, 1])
+    exchanged = np.abs(resampling_effects(f, people, background[:30])).mean(axis=0)
+    region = list(background).index("region")
+    return np.corrcoef(by_lime, exchanged)[0, 1], by_lime[region], exchanged[region]
+
+
+def penalty(X):
+    return np.where(spot_fakes.predict(X) == 1, 0, 0.15) * np.isin(X["region"], ["east", "west"])
+
+
+def clerk(X):
+    return np.where(np.abs(X["height_cm"] - 2.54 * X["height_in"]) < 1.5, bank(X), 0.9)
 
 
 # %%
-honest = {name: predictor(zoo.load(f"loans-{name}")) for name in ("boosting", "logistic")}
-honest |= {"rule": rule.predict, "by region": by_region, "by colour": by_colour}
-groups = [applicants[20 * k : 20 * k + 20] for k in range(4)]
-for name, f in honest.items():
-    print(f"honest, {name:10s}", np.round([agreement(f, g) for g in groups], 2))
-
-# %%
-spotters = [spotter(seed) for seed in range(1, 5)]
-attacks = [agreement(lambda X, s=s: scaffold(X, s), g) for s, g in zip(spotters, groups, strict=True)]
-print("scaffolded        ", np.round(attacks, 2))
-assert max(attacks) < 0.5
-print("ok: every attack raises the alarm")
+suspects = {"bank": bank, "honest clerk": clerk, "scaffold, colour": scaffold}
+suspects["scaffold, +0.15"] = lambda X: np.clip(bank(X) + penalty(X), 0, 1)
+groups = [applicants[20 * k : 20 * k + 20] for k in range(3)]
+for name, f in suspects.items():
+    alike, by_lime, exchanged = np.transpose([both_tests(f, group) for group in groups])
+    print(f"{name:17s} one: {alike.round(2)}, region by LIME {by_lime.mean():.3f}", end=", ")
+    print(f"two: region exchanged {exchanged.mean():.3f}")
+moved = applicants.assign(region=background["region"].array[: len(applicants)])
+said = [spot_fakes.predict(rows).mean() for rows in (applicants, moved)]
+print(f"taken for made up: real {said[0]:.3f}, region exchanged {said[1]:.3f}")
 
 # %% [markdown]
-# Four groups of twenty applicants each, and for the attack four newly trained spotters: all honest models stay far above the threshold, all attacks far below. Twenty and four cases illustrate, they do not certify: where an exchanged row betrays itself (one height without the other), an attacker who knows this test can attack it too.
+# Test one catches the crude attack only. The hidden penalty drowns among real reasons and looks *more* honest than the honest clerk, who reacts to broken heights too: no threshold separates them. Test two measures what the region does to real people: 0.115 with the penalty, where LIME says 0.047 and the plain bank has 0.043. And nothing gives its rows away. For a column that is tied to others it would, so this test needs an independent one.
 #
 # ### Images: the superpixels decide
 #
-# For an image the "words" are segments, switched off by painting them over. A bird differs from its sibling species in one part. Model: the network's score for its species minus the score for the sibling. Truth: the pixels of that part.
+# For an image the "words" are segments, switched off by painting them over. A bird differs from its sibling species in one part. Model: the score for its species minus that for the sibling. Truth: the pixels of that part.
 
 # %%
 flock = worlds.birds(600, random_state=1)
 draw_truth, first = flock.truth, flock.n_train
 network = predictor(zoo.load("birds-cnn"), "logit")
-whole = [i for i in range(first, len(flock.X)) if draw_truth.visible[i].all()][:10]
+whole = [i for i in range(first, len(flock.X)) if draw_truth.visible[i].all()][:6]
 species = flock.y[whole]
 part = [draw_truth.pivots(int(s))[1] for s in species]
 rival = [draw_truth.sibling(int(s), p) for s, p in zip(species, part, strict=True)]
@@ -634,14 +704,10 @@ masks = np.stack([draw_truth.mask(p, i) for p, i in zip(part, whole, strict=True
 
 # %%
 pictures, haze = flock.X[whole], flock.X[:first].mean(axis=0)
-squares = lambda side: np.arange((64 // side) ** 2).reshape(64 // side, -1).repeat(side, 0).repeat(side, 1)
-superpixels = lambda n: np.stack([slic(np.moveaxis(p, 0, -1), n_segments=n, start_label=0) for p in pictures])
-segments = {
-    "squares of 16": np.stack([squares(16)] * 10),
-    "squares of 8": np.stack([squares(8)] * 10),
-    "slic, fine": superpixels(60),
-    "the true parts": np.stack([np.where(m.any(axis=0), m.argmax(axis=0) + 1, 0) for m in draw_truth.masks(whole)]),
-}
+squares = np.arange(16).reshape(4, 4).repeat(16, 0).repeat(16, 1)
+superpixels = [slic(np.moveaxis(p, 0, -1), n_segments=30, start_label=0) for p in pictures]
+parts = [np.where(m.any(axis=0), m.argmax(axis=0) + 1, 0) for m in draw_truth.masks(whole)]
+segments = {"squares": [squares] * 6, "slic": superpixels, "the true parts": parts}
 
 
 # %%
@@ -649,36 +715,40 @@ def margin(i):
     return lambda x: (lambda s: s[:, species[i]] - s[:, rival[i]])(network(x))
 
 
-def maps(cut):
-    found = [lime.image(margin(i), p, cut[i], n_samples=130, replacement=haze) for i, p in enumerate(pictures)]
-    return np.concatenate([lime.heatmap(e, cut[i]).values for i, e in enumerate(found)])
+def explained_by(cuts):
+    how = {"n_samples": 200, "replacement": haze}
+    return [lime.image(margin(i), p, cuts[i], **how) for i, p in enumerate(pictures)]
 
 
 # %%
-by_haze = {name: maps(cut) for name, cut in segments.items()}
-points = {name: pointing_game(m, masks) for name, m in by_haze.items()}
-for name, m in by_haze.items():
-    print(f"{name:15s}{len(np.unique(m[0])):3d} weights, pointing game {points[name].mean():.2f}")
-for better, worse in (("squares of 8", "squares of 16"), ("the true parts", "squares of 8")):
-    mean, low, high = mean_interval(points[better] - points[worse])
-    print(f"{better} minus {worse}, paired: {mean:+.2f} ({low:+.2f} to {high:+.2f})")
+maps = {}
+for name, cuts in segments.items():
+    found = explained_by(cuts)
+    pairs = zip(found, cuts, strict=True)
+    maps[name] = np.concatenate([lime.heatmap(e, cut).values for e, cut in pairs])
+    points = pointing_game(maps[name], masks)
+    best = [max(m[c == k].mean() for k in np.unique(c)) for m, c in zip(masks, cuts, strict=True)]
+    line = f"pointing game {points.mean():.2f}, best possible {np.mean(best):.2f}"
+    chosen = f"best segment found {np.isclose(points, best).mean():.2f}"
+    print(f"{name:15s}{len(found[0].values):3d} weights: {line}, {chosen}", end="; ")
+    print(f"{sum(e.details['warning'] != '' for e in found)} warnings")
 
 # %%
-fig, axes = plt.subplots(1, 5, figsize=(11, 2.7))
+fig, axes = plt.subplots(1, 4, figsize=(9, 2.7))
 axes[0].imshow(np.moveaxis(pictures[0], 0, -1))
 axes[0].contour(masks[0], [0.5], colors=[plots.TRUTH])
 axes[0].set_title(f"deciding part: {part[0]}", fontsize=10)
-for ax, name in zip(axes[1:], by_haze, strict=True):
-    limit = np.abs(by_haze[name][0]).max()
-    ax.imshow(by_haze[name][0], cmap=plots.SIGNED_MAP, vmin=-limit, vmax=limit)
+for ax, name in zip(axes[1:], maps, strict=True):
+    limit = np.abs(maps[name][0]).max()
+    ax.imshow(maps[name][0], cmap=plots.SIGNED_MAP, vmin=-limit, vmax=limit)
     ax.contour(masks[0], [0.5], colors=[plots.TRUTH])
     ax.set_title(name, fontsize=10)
 for ax in axes:
     ax.set_axis_off()
-plots.show(fig, "One bird and four LIME maps of the same score: the segments given decide what a map can show.")
+plots.show(fig, "One bird, three LIME maps of one score: segments decide what a map can show.")
 
 # %% [markdown]
-# Red segments speak for the species, blue for its sibling; the gold line is the deciding part. Each panel has its own scale. Same bird, network and score. The map can only be as sharp as the segments it was given: coarse squares point to a region, the true parts to the part. Nobody hands you the true parts.
+# The first of six birds. Red segments speak for the species, blue for its sibling, white is zero; full colour is each panel's own largest weight. The gold line is the deciding part. LIME nearly always finds the best segment it has; the low score of the squares is their geometry, for no square lies inside a part. So the number judges the segments, not LIME, and nobody hands you the true parts.
 #
 # And what replaces a segment? The package paints it in its *own mean colour*. Here the true part, painted over in sixty birds, beside the same birds drawn *without* it:
 
@@ -689,8 +759,9 @@ for i in many:
     name = draw_truth.pivots(int(flock.y[i]))[1]
     sibling, on = draw_truth.sibling(int(flock.y[i]), name), draw_truth.mask(name, i)
     own = flock.X[i][:, on].mean(axis=1)[:, None, None] * np.ones((1, 64, 64), np.float32)
-    versions = [flock.X[i], draw_truth.without(i, name), np.where(on, haze, flock.X[i]), np.where(on, own, flock.X[i])]
-    scores = network(np.stack(versions).astype(np.float32))
+    painted = [np.where(on, colour, flock.X[i]) for colour in (haze, own)]
+    versions = np.stack([flock.X[i], draw_truth.without(i, name), *painted])
+    scores = network(versions.astype(np.float32))
     margins = scores[:, int(flock.y[i])] - scores[:, sibling]
     for key, value in zip(drop, margins[0] - margins[1:], strict=True):
         drop[key].append(float(value))
@@ -701,9 +772,11 @@ for key, values in drop.items():
     print(f"{key:24s} score falls by {mean:.1f} ({low:.1f} to {high:.1f})")
 gap = mean_interval(np.subtract(drop["mean picture"], drop["own mean colour"]))
 print(f"mean picture minus own colour, paired: {gap[0]:+.1f} ({gap[1]:+.1f} to {gap[2]:+.1f})")
+names = [draw_truth.pivots(int(flock.y[i]))[1] for i in many]
+print(pd.DataFrame(drop).groupby(pd.Index(names, name="part")).mean().round(1).to_string())
 
 # %% [markdown]
-# A segment of one even colour does not change when painted in its own colour, so its weight is zero whatever it means. Good superpixels follow colour, so the better the segments, the worse this default. Look at perturbed pictures before you read weights.
+# A segment of one even colour does not change when painted in its own colour, so its weight is zero whatever it means. It depends on the part: see the table. Look at perturbed pictures before you read weights.
 #
 # ## On real data
 #
@@ -717,6 +790,8 @@ benign = predictor(forest)
 unsure = X_held.iloc[[int(np.abs(benign(X_held) - 0.5).argmin())]]
 e = lime.tabular(benign, unsure, X_train)
 print(e)
+forty = lime.tabular(benign, X_held[:40], X_train, n_samples=1000).details["fidelity"]
+print(f"40 tumours: median fidelity {np.median(forty):.2f}, below 0.5 {np.mean(forty < 0.5):.2f}")
 
 # %%
 once_more = lambda n, seed: lime.tabular(benign, unsure, X_train, n_samples=n, random_state=seed)
@@ -732,7 +807,7 @@ for name, values in {"tumours": ratio, "LIME's neighbours": fake}.items():
     print(f"area / (pi r^2), middle 90 % of {name}: {low:.2f} to {high:.2f}")
 
 # %% [markdown]
-# LIME fails its own tests here, and says so: the line follows about a tenth of what the forest does, and 3,000 samples are not enough for two runs to agree. Thirty features say the same thing in other words (radius, perimeter, area), and LIME's neighbours do not know geometry. You may conclude that no line over quartiles is a picture of this forest. You may not conclude what makes a tumour malignant.
+# LIME fails its own tests here, and says so: the line follows about a tenth of what the forest does, and 3,000 samples are not enough for two runs to agree. Thirty features say the same thing in other words (radius, perimeter, area), and LIME's neighbours do not know geometry. It is no exception: two tumours in three stay below one half. You may conclude that a line over quartiles is seldom a picture of this forest. You may not conclude what makes a tumour malignant.
 #
 # Now text that nobody planted: descriptions of functions. Which words make a classifier say "scikit-learn" rather than "SciPy"?
 
@@ -746,7 +821,8 @@ probability = predictor(reader)
 example = next(t for t in docs.test[0] if 0.6 < probability([t])[0] < 0.9 and len(t.split()) < 14)
 words = lime.text(probability, example)
 print(example)
-by_size = pd.Series(words.values, index=words.feature_names).sort_values(key=np.abs, ascending=False)
+by_size = pd.Series(words.values, index=words.feature_names)
+by_size = by_size.sort_values(key=np.abs, ascending=False)
 print(by_size.head(4).round(3).to_dict(), f"fidelity {words.details['fidelity']:.2f}")
 
 # %% [markdown]
@@ -759,14 +835,15 @@ print(by_size.head(4).round(3).to_dict(), f"fidelity {words.details['fidelity']:
 # %%
 my_predict, my_rows, my_table = benign, X_held[:3], X_train
 mine = lime.tabular(my_predict, my_rows, my_table, n_samples=3000)
-print(mine.details["warning"] or "nothing stands out")
+print("fidelity", mine.details["fidelity"].round(2), "|", mine.details["warning"] or "no warning")
+best = int(mine.details["fidelity"].argmax())
 fig, ax = plt.subplots(figsize=(6.6, 3.0))
-bars(mine, ax, 6)
-ax.set(title="LIME for my first row", xlabel="weight (probability of benign)")
-plots.show(fig, "The six largest weights for one tumour of the breast cancer data, with their 95 % intervals.")
+bars(mine, ax, 6, best)
+ax.set(title=f"LIME for my row {best}", xlabel="weight (probability of benign)")
+plots.show(fig, "Six largest weights for the tumour of best fidelity, with 95 % intervals.")
 
 # %% [markdown]
-# All six intervals stay off zero, so more neighbours would not turn a bar. Before you write about them, read the warning above the figure.
+# Here blue means away from *benign*, towards malignant. Only a row whose fidelity passes is drawn, the best of three; the first row failed, and its chart stays in the drawer. Intervals off zero say that more neighbours would not turn a bar, no more than that.
 
 # %% [markdown]
 # ## Strengths, limits, when not to use it
@@ -776,13 +853,13 @@ plots.show(fig, "The six largest weights for one tumour of the breast cancer dat
 # | a neighbour | other values, column by column | words deleted | segments painted over |
 # | z = 1 means | same bin or category | word is there | segment is untouched |
 # | decides the answer | bins, kernel width | kernel width, negation | segments, what replaces them |
-# | cost | some 5,000 rows a prediction | versions, each asked once | 1,000 images |
+# | cost | some 5,000 rows a prediction | versions, each asked once | 1,000 images (200 here) |
 #
 # LIME needs only predictions, works on anything you can switch off, gives few numbers, and can say how sure and how faithful it is.
 #
 # > **A weight compares a bin with everywhere else.** A rare elsewhere makes a long bar. Multiply by one minus the share to set a person against the average.
 #
-# > **Stable is not true.** Errors and repeated runs measure sampling noise. Bias from a wide kernel, wrong bins or impossible rows is in none of them.
+# > **Stable is not true.** Errors and repeated runs measure sampling noise, and even that only if both sides of a bin were drawn often enough. Bias from a wide kernel, wrong bins or impossible rows is in none of them.
 #
 # > **Fidelity below one half means: do not show the chart.** Above it, it still does not mean that the line is the model.
 #
@@ -910,9 +987,9 @@ ex.quiz("lime")
 # ## Take-away
 #
 # 1. LIME draws neighbours, asks the model, weighs by closeness, and fits a line. Each step is a choice that can change the answer.
-# 2. With bins, a weight is "here against everywhere else"; without, a slope. For a sum the kernel does not matter; where it does, the model interacts or bends.
+# 2. With bins, a weight is "here against everywhere else"; without, a slope. For a sum, with bins or straight parts, the kernel does not matter; where it does, the model interacts or bends.
 # 3. Standard errors tell the sampling noise, fidelity tells whether a line will do. Neither tells whether the question was right.
-# 4. Neighbours with broken ties do not exist. A model may answer them as it likes, on purpose or not. Exchange one value of real rows and compare.
+# 4. Neighbours with broken ties do not exist. A model may answer them as it likes, on purpose or not. Exchange one independent value of real rows and see what it does.
 # 5. For images, segments and what replaces them decide what a map can show.
 #
 # ## Further reading

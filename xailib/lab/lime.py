@@ -17,6 +17,10 @@ CENTRES = ("instance", "data mean")
 WIDTHS = np.round(np.arange(0.1, 3.05, 0.1), 1)
 REACH = 3.0
 STEPS, SIZES = (-0.245, 0.005, 0.255, 0.505, 0.755), (0.8, 2.0, 3.5, 5.0, 6.5)
+#: five samples that count per coefficient, as in the library; below, the error is a guess
+ENOUGH = 15
+#: heights between which lines are drawn, below the legend
+LOW, HIGH = -0.35, 1.2
 #: a slope this small has no sign worth arguing about
 FLAT = 0.05
 
@@ -70,12 +74,13 @@ def _compute(x1: float, x2: float, width: float, samples: int, centre: str) -> R
     points = _points(x1, x2, samples, centre)
     fit, weights = _fit(points, x1, x2, width)
     truth = true_slope(x1, x2)
+    few = fit.effective_samples < ENOUGH
+    half = ["unknown" if few else f"{1.96 * error:.2f}" for error in fit.std_errors]
     numbers: dict[str, float | int | str] = {
-        f"slope of x{j + 1}": f"LIME {fit.coefficients[j]:+.2f} ± {1.96 * fit.std_errors[j]:.2f}, true {truth[j]:+.2f}"
-        for j in range(2)
+        f"slope of x{j + 1}": f"LIME {fit.coefficients[j]:+.2f} ± {half[j]}, true {truth[j]:+.2f}" for j in range(2)
     }
     numbers["fidelity (weighted R squared)"] = round(fit.fidelity, 2)
-    numbers["samples that count"] = round(fit.effective_samples)
+    numbers["samples that count"] = f"{fit.effective_samples:.0f}" + (", TOO FEW" if few else "")
     return Reading(numbers, (points, weights, fit, truth, np.array([x1, x2])))
 
 
@@ -137,22 +142,26 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
 def _draw_map(points: np.ndarray, weights: np.ndarray, instance: np.ndarray, ax: Axes) -> None:
     """The hill from above; a sample is as large as its weight."""
     ax.imshow(_picture(), extent=(-REACH, REACH, -REACH, REACH), origin="lower", cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
+    ax.plot(points[:, 0], points[:, 1], ",", color=plots.NEGATIVE)  # every sample, however light
     for low, size in zip(STEPS, SIZES, strict=True):  # a few sizes: a thousand different ones are slow to draw
         near = (weights > low) & (weights <= low + 0.25)
         ax.plot(points[near, 0], points[near, 1], ".", color=plots.NEGATIVE, ms=size, mew=0)
-    ax.plot(*instance, "*", color=plots.POSITIVE, ms=13, mec="white")
+    ax.plot(*instance, "*", color=plots.POSITIVE, ms=9, mec="white")
     ax.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), xlabel="x1", ylabel="x2", title="Samples, sized by weight")
     ax.grid(visible=False)
 
 
 def _draw_slice(fit: lime.LocalFit, truth: np.ndarray, instance: np.ndarray, ax: Axes) -> None:
     """Along x1 through the instance: the model, its tangent, and LIME's line."""
-    x = np.linspace(-REACH, REACH, 121)
+    x = np.linspace(-REACH, REACH, 241)
     height = float(hill(*instance))
     ax.plot(x, hill(x, instance[1]), color=plots.CONTEXT, lw=2, label="the model")
-    near = np.abs(x - instance[0]) < 0.8
-    ax.plot(x[near], height + truth[0] * (x[near] - instance[0]), color=plots.TRUTH, lw=6, alpha=0.7, label="true slope")
-    ax.plot(x, fit.intercept + fit.coefficients[0] * (x - instance[0]), "--", color=plots.ANCHOR, label="LIME")
+    tangent = height + truth[0] * (x - instance[0])
+    near = (np.abs(x - instance[0]) < 0.8) & (tangent > LOW) & (tangent < HIGH)
+    ax.plot(x[near], tangent[near], color=plots.TRUTH, lw=6, alpha=0.7, label="true slope")
+    line = fit.intercept + fit.coefficients[0] * (x - instance[0])
+    inside = (line > LOW) & (line < HIGH)  # not across the legend
+    ax.plot(x[inside], line[inside], "--", color=plots.ANCHOR, label="LIME")
     ax.plot(instance[0], height, "*", color=plots.POSITIVE, ms=13, mec="white")
     ax.set(
         xlim=(-REACH, REACH),
