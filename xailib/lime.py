@@ -704,9 +704,16 @@ class _Pool:
     @property
     def scale(self) -> np.ndarray:
         """Standard deviation of each numeric background column, NaN for categories."""
+        if self.all_numbers is not None:
+            return self.all_numbers[: self.n_background].std(axis=0)
         return np.array(
             [np.std(self.numbers(j)[: self.n_background]) if self.numeric[j] else np.nan for j in range(len(self.names))]
         )
+
+    @property
+    def all_numbers(self) -> np.ndarray | None:
+        """The pool as one array, where every column is a number."""
+        return self.matrix if self.numeric.all() else None
 
     def numbers(self, j: int) -> np.ndarray:
         return np.asarray(self.columns[j], dtype=float)
@@ -821,7 +828,16 @@ def _by_normals(pool: _Pool, around: str) -> Callable[[int, int, np.random.Gener
     codes = {j: pd.factorize(np.asarray(pool.columns[j]))[0] for j in np.flatnonzero(~pool.numeric).tolist()}
 
     def draw(i: int, n_samples: int, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
+        # drawn in any case, so that an array and its DataFrame have the same neighbours
         places = rng.integers(m, size=(n_samples, len(pool.names)))
+        if pool.all_numbers is not None:
+            own = pool.all_numbers[m + i]
+            middle = own if around == "instance" else np.array(list(centre.values()))
+            steps = rng.standard_normal(places.shape[::-1]).T
+            rows = np.multiply(steps, scale, order="C")
+            rows += middle
+            rows[0] = own
+            return rows, (rows - own) / scale
         places[0] = m + i
         rows, z = pool.take(places), np.empty(places.shape)
         for j in range(len(pool.names)):

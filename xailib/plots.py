@@ -268,20 +268,22 @@ def _is_numeric(grid: np.ndarray) -> bool:
 
 
 def counterfactuals(result: Counterfactuals, ax: Axes | None = None) -> Axes:
-    """Arrows from "now" to each counterfactual's value, in units of the feature's scale; a changed category is a diamond."""
+    """Arrows from "now" to each counterfactual's value, in units of its scale, option by option; a category is a diamond."""
     check.instance(result, Counterfactuals, "result")
     if not result.found:
         raise ValueError(f"result holds no counterfactual to draw: {result.reason}")
     names = [str(c) for c in result.rows.columns if any(str(c) in changed for changed in result.changed)]
-    bars = [(name, i) for name in names for i, changed in enumerate(result.changed) if name in changed]
+    bars = [(name, i) for i, changed in enumerate(result.changed) for name in names if name in changed]
     ax = axes(ax, figsize=(6.8, 1.1 + 0.3 * max(len(bars), 2)))
     for place, (name, i) in enumerate(bars):
         _counterfactual_arrow(result, name, i, place, ax)
     options = len(result.rows) > 1
-    ax.set_yticks(range(len(bars)), [f"{name} ({i + 1})" if options else name for name, i in bars])
+    ax.set_yticks(range(len(bars)), [f"{i + 1}: {name}" if options else name for name, i in bars])
     ax.axvline(0, color="black", lw=0.8)
     ax.grid(axis="y", visible=False)
-    ax.margins(x=0.5, y=0.1)
+    low, high = ax.get_xlim()
+    ax.set_xlim(low - (0.3 if low < -0.2 else 0) * (high - low), high + 0.45 * (high - low))  # room for the text
+    ax.margins(y=0.1)
     ax.invert_yaxis()
     ax.set_xlabel("change, in units of the feature's scale")
     return ax
@@ -293,8 +295,8 @@ def _counterfactual_arrow(result: Counterfactuals, name: str, i: int, place: int
     before, after = result.instance.iloc[0, j], result.rows.iloc[i, j]
     numeric = check.is_numeric(result.rows.iloc[:, j])
     size = (float(after) - float(before)) / result.scale[j] if numeric else 1 / result.scale[j]
-    colour = POSITIVE if size > 0 else NEGATIVE
-    ax.plot([0, size], [place, place], color=colour, lw=2.5)
+    colour = (POSITIVE if size > 0 else NEGATIVE) if numeric else ANCHOR
+    ax.plot([0, size], [place, place], color=colour, lw=2.5, ls="-" if numeric else ":")
     ax.plot(size, place, (">" if size > 0 else "<") if numeric else "D", color=colour, ms=7)
     text = f"{before:.4g} → {after:.4g}" if numeric else f"{before} → {after}"
     shift, side = (10, "left") if size > 0 else (-10, "right")
@@ -321,5 +323,5 @@ def _rule_in_lines(result: Anchor, ax: Axes) -> str:
     """The rule as wide as the axes at most; lines break between conditions."""
     conditions = " AND ".join(p.replace(" ", "\u00a0") for p in result.predicates) or "(always)"
     whole = f"{'IF' if result.found else 'Not an anchor: IF'} {conditions} THEN\u00a0{result.prediction:g}"
-    letters = int(ax.get_window_extent().width / ax.figure.dpi / 0.08)  # of 0.08 inches each
+    letters = int(ax.get_window_extent().width / ax.figure.dpi / 0.076)  # of 0.076 inches each
     return fill(whole, max(letters, 20), break_long_words=False, break_on_hyphens=False).replace("\u00a0", " ")

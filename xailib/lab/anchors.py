@@ -25,7 +25,10 @@ CONDITIONS = {
     "region": "region = north",
 }
 LABELS = ("defaults >= 2", "income <= 31.3", "debt > 0.45", "amount <= 12.8", "region north")
-THRESHOLD, MAX_DRAWS, N_ROWS = 0.95, 1000, 4000
+THRESHOLD, TOLERANCE, MAX_DRAWS, N_ROWS = 0.95, 0.05, 1000, 4000
+#: the rule that the question is about: defaults and income
+ASKED = (True, True, False, False, False)
+OPTIONS = {"about 50": (0, 80), "about 150": (80, 280), "about 500": (280, 800), "more than 800": (800, np.inf)}
 #: each bound errs with probability 2.5 %
 BETA = np.log(2 / 0.05)
 
@@ -53,7 +56,7 @@ def rule_lab() -> Playground:
         "draws": slider("draws", 20, MAX_DRAWS, 100, 20),
         "distribution": choice("rows", anchors.DISTRIBUTIONS),
     }
-    question = "How many conditions does a rule need here before it is an anchor: precision 0.95, lower bound at least 0.90?"
+    question = "With defaults and income on: after how many draws does the lower bound stay above 0.90?"
     return Playground(
         _compute,
         _draw,
@@ -66,7 +69,7 @@ def rule_lab() -> Playground:
             {"income": True, "debt": True, "draws": 800, "distribution": "data"},
         ],
         title="Grow a rule for Mara",
-        predict=Prediction(question, ["one", "two", "three", "more"]),
+        predict=Prediction(question, list(OPTIONS)),
         verdict=_verdict,
         size=(6.4, 3.6),
     )
@@ -76,39 +79,41 @@ LABS = [rule_lab]
 
 
 def _compute(draws: int, distribution: str, **switched: bool) -> Reading:
-    """Precision of the rule from so many draws, its interval, its coverage, and the same of the search's rule."""
+    """Precision of the rule from so many draws, its interval and its coverage."""
     chosen = tuple(bool(switched[name]) for name in CONDITIONS)
     rules = _rules(distribution)
     mean, low, high, n = rules[chosen].precision(draws)
-    found = _search()
     numbers: dict[str, float | int | str] = {
         "your rule": " AND ".join(t for t, on in zip(CONDITIONS.values(), chosen, strict=True) if on) or "(always)",
         "precision": f"{mean:.3f} ({low:.3f} to {high:.3f}) from {n} draws",
         "coverage": f"{rules[chosen].coverage:.4f}",
-        "the search says": f"{found.rule}: {found.precision:.3f}, coverage {found.coverage:.4f}",
         "is yours an anchor": "yes" if _is_anchor(mean, low) else "no",
     }
     return Reading(numbers, (chosen, draws, distribution))
 
 
 def _is_anchor(mean: float, low: float) -> bool:
-    return mean >= THRESHOLD and low >= THRESHOLD - 0.05
+    return mean >= THRESHOLD and low >= THRESHOLD - TOLERANCE
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
-    chosen, draws, distribution = reading.data
-    rules = _rules(distribution)
-    passing = [rule for rule, r in rules.items() if _is_anchor(*r.precision(MAX_DRAWS)[:2])]
-    fewest = min(map(sum, passing), default=0)
-    answer = {0: "none of them does it", 1: "one", 2: "two", 3: "three"}.get(fewest, "more")
-    yours = "is" if reading.numbers["is yours an anchor"] == "yes" else "is not"
+    _, _, distribution = reading.data
+    needed, found = _draws_needed(_rules(distribution)[ASKED].hits), _search(distribution)
     measured = (
-        f"With {MAX_DRAWS} draws ({distribution}) the fewest conditions that do it: {answer}. Your rule has {sum(chosen)} and, "
-        f"from {draws} draws, {yours} an anchor."
+        f'With "{distribution}" rows the lower bound of defaults and income stays above 0.90 from {needed} draws on. The search: '
+        f"{found.rule}: {found.precision:.3f}, coverage {found.coverage:.4f}, {found.n_samples} draws in its last test."
     )
     if prediction is None:
         return measured
-    return f"{measured} You said {prediction}: {'as predicted.' if prediction == answer else 'not what happened here.'}"
+    low, high = OPTIONS[prediction]
+    return f"{measured} You said {prediction}: {'as predicted.' if low <= needed < high else 'not what happened here.'}"
+
+
+def _draws_needed(hits: np.ndarray) -> int:
+    """After so many draws the lower bound no longer falls below the threshold minus the tolerance."""
+    n = np.arange(1, len(hits) + 1)
+    below = anchors.kl_bounds(np.cumsum(hits) / n, n, BETA)[0] < THRESHOLD - TOLERANCE
+    return int(n[below].max(initial=0)) + 1
 
 
 def _model(X: pd.DataFrame) -> np.ndarray:
@@ -122,9 +127,9 @@ def _data() -> pd.DataFrame:
 
 
 @cache
-def _search() -> Anchor:
+def _search(distribution: str) -> Anchor:
     mara = worlds.loans().X.loc[[APPLICANT]]
-    return anchors.explain(_model, mara, _data())
+    return anchors.explain(_model, mara, _data(), distribution=distribution)
 
 
 @cache
@@ -171,17 +176,18 @@ def _draw_rules(reading: Reading, ax: Axes) -> None:
     """Every rule a dot; yours with its interval."""
     chosen, draws, distribution = reading.data
     rules = _rules(distribution)
-    others = np.array([(r.coverage, r.precision(MAX_DRAWS)[0]) for r in rules.values()])
-    ax.plot(*others.T, ".", color=plots.CONTEXT, ms=5, label="all 32 rules")
-    found = _search()
+    found = _search(distribution)
     ax.plot(found.coverage, found.precision, "D", color=plots.TRUTH, ms=8, label="the search")
+    for size in range(1 + len(CONDITIONS)):  # a rule is drawn as its number of conditions
+        others = [(r.coverage, r.hits[:MAX_DRAWS].mean()) for rule, r in rules.items() if sum(rule) == size and len(r.hits)]
+        ax.plot(*np.transpose(others), ls="", marker=f"${size}$", color="0.45", ms=5, mew=0.3)
     mean, low, high, _ = rules[chosen].precision(draws)
     coverage = rules[chosen].coverage
     ax.plot([coverage] * 2, [low, high], color=plots.ANCHOR, lw=2)
     ax.plot(coverage, mean, "o", color=plots.ANCHOR, ms=7, label="yours")
     ax.axhline(THRESHOLD, color=plots.POSITIVE, ls="--", lw=1.2)
     ax.set(xscale="log", xlim=(2e-4, 1.3), ylim=(0, 1.03), xlabel="coverage (share of applicants)", ylabel="precision")
-    ax.set_title("Precision and coverage")
+    ax.set_title("32 rules, by length")
     ax.legend(loc="lower left", fontsize=7.5)
 
 
