@@ -182,7 +182,8 @@ def test_search_comes_within_a_tenth_of_the_linear_optimum(seed, as_probability)
 
 def test_search_finds_the_best_feature_very_near_the_boundary():
     """Where every step of a line is far too long, changes have to be taken back nearly all the way."""
-    X, w = rng(0).normal(size=(500, 10)), rng(0).normal(size=10)
+    r = rng(5)
+    X, w = r.normal(size=(500, 10)), r.normal(size=10)
     found = cf.search_many(lambda Z: Z @ w, X[:25], X, threshold=0.0)
     best = [cf.nearest_linear(w, 0.0, x, scale=mads(X), **box(X, x)).distances[0] for x in X[:25]]
     assert min(best) < 0.05

@@ -282,7 +282,7 @@ def counterfactuals(result: Counterfactuals, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color="black", lw=0.8)
     ax.grid(axis="y", visible=False)
     low, high = ax.get_xlim()
-    ax.set_xlim(low - (0.3 if low < -0.2 else 0) * (high - low), high + 0.45 * (high - low))  # room for the text
+    ax.set_xlim(low - (0.3 if low < -0.2 else 0) * (high - low), high + 0.55 * (high - low))  # room for the text
     ax.margins(y=0.1)
     ax.invert_yaxis()
     ax.set_xlabel("change, in units of the feature's scale")

@@ -4,7 +4,7 @@
 # What would have to change? You will compute the smallest change that flips a decision, find out why the first answer is
 # useless, repair it until it could stand in a letter, and then count how often such a letter is wrong.
 #
-# **Estimated time:** 115 minutes
+# **Estimated time:** 120 minutes
 #
 # **What you need first:** a model as a function of a table ([chapter 02](02_permutation_importance.ipynb)), and why rows that
 # cannot exist are dangerous ([chapter 03](03_effects.ipynb)).
@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from raiutils.exceptions import UserConfigValidationException
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -66,19 +67,20 @@ first = counterfactuals.search(predict, mara, applicants, immutable=["customer_n
 print(first.to_frame().round(4).to_string())
 
 # %% [markdown]
-# *You should have opened your first account half a year earlier.* True, about this model; and of no use to Mara. She is not
-# the only one who gets such an answer. Fifty denied applicants, and what their nearest yes would take:
+# *Your first account should be half a year older.* True, about this model; and of no use to Mara, who wants the loan today. She
+# could wait, but then she grows older too, and the search moved one column only. What would the nearest yes of the first 100
+# denied applicants take?
 
 # %%
-denied = held_out[predict(held_out) > 0.5][:50]
+denied = held_out[predict(held_out) > 0.5][:100]
 nearest = counterfactuals.search_many(predict, denied, applicants, immutable=["customer_number"])
 past_or_body = {"age_years", "credit_age_years", "prior_defaults", "height_cm", "height_in", "region"}
-useless = np.mean([bool(past_or_body & set(result.changed[0])) for result in nearest])
-print(f"{len(denied)} denied; the answer asks for another past, body or region: {useless:.2f}")
+useless = np.array([bool(past_or_body & set(result.changed[0])) for result in nearest], float)
+print("asks for another past, body, region: {:.2f} ({:.2f} to {:.2f})".format(*mean_interval(useless)))
 print(pd.Series([name for result in nearest for name in result.changed[0]]).value_counts().to_string())
 
 # %% [markdown]
-# About a third are told to have another past, another height or another home. Nothing is broken: we asked for the *nearest*
+# More than a third are told to have another past, another height or another home. Nothing is broken: we asked for the *nearest*
 # row and got it. We did not say what a person can do.
 #
 # ## By hand
@@ -94,7 +96,7 @@ print(pd.Series([name for result in nearest for name in result.changed[0]]).valu
 # | loan | +0.04 | 0.3 / 0.04 = **-7.5** | ask for 7,500 less | 5 | 1.50 |
 # | age | -0.02 | 0.3 / 0.02 = **+15** | be fifteen years older | 9 | 1.67 |
 #
-# Six is the smallest number in the third column. But would it still be if income were counted in euro?
+# Six is the smallest number in the third column. But would it still be if money were counted in euro?
 
 # %%
 w, b = np.array([-0.05, -0.02, 0.04]), 2.3
@@ -104,7 +106,7 @@ needed = -score / w
 print(f"score {score:.1f}; needed", needed.round(1), "; in MADs", (np.abs(needed) / mad).round(2))
 
 # %% [markdown]
-# In euro it would be 6,000 against 15 years, and age would win. A distance needs a unit for each feature. Wachter, Mittelstadt
+# In euro it would be 6,000 and 7,500 against 15 years, and age would win. A distance needs a unit for each feature. Wachter, Mittelstadt
 # and Russell take the **median absolute deviation** (MAD): the median of how far people are from the median. Half of the
 # applicants differ from the median by less. Then they add up:
 #
@@ -156,17 +158,20 @@ def wachter(f, x, y, mad, tolerance=1e-3):
 
 
 # %%
-print("line ", wachter(lambda z: z @ torch.as_tensor(w) + b, x, 0.0, mad).round(2))
+found = wachter(lambda z: z @ torch.as_tensor(w) + b, x, 0.0, mad)
+print("line ", found.round(2), f"score {w @ found + b:+.4f}")
 curved = lambda z: 1.5 - (z[0] / 30) ** 2 + z[2] / 20 - 0.01 * z[1]
 print("curve", wachter(curved, x, -0.2, mad).round(2), f"from a score of {curved(x):.4f} to -0.2")
 
 
 # %% [markdown]
-# On the line it finds the answer by hand: 46. On the curve again one feature moves.
+# On the line it finds the answer by hand, nearly: it stops within the tolerance, on the wrong side, and this row is *still
+# denied*. Aim below the boundary, as the second call does (-0.2 for zero). There, too, one feature moves.
 #
 # ## The library way
 #
-# `counterfactuals.gradient` is the same descent with a safer step and limits. It needs a torch module:
+# `counterfactuals.gradient` is the same descent with a safer step, limits, and an end: ours would never stop if the score
+# could not be reached. It needs a torch module:
 
 
 # %%
@@ -176,8 +181,8 @@ class Bank(torch.nn.Module):
 
 
 by_gradient = counterfactuals.gradient(Bank(), x, target=-0.2, scale=mad)
-assert np.abs(by_gradient.rows.to_numpy()[0] - wachter(curved, x, -0.2, mad)).max() < 0.1
-print("ok: equal to the thirty lines;", by_gradient)
+assert np.abs(by_gradient.rows.to_numpy()[0] - wachter(curved, x, -0.2, mad)).max() < 0.02
+print("ok: within 0.02 of the thirty lines;", by_gradient)
 
 # %% [markdown]
 # Gradients are no use for trees, and categories have none. `counterfactuals.search` asks any model: lines through the
@@ -190,31 +195,33 @@ shown = ["annual_income_keur", "credit_age_years", "prior_defaults", "on_fraud_l
 print(units.loc[shown].round(4).to_string())
 
 # %% [markdown]
-# On the fraud list is one in 200, so half of the applicants differ from the median by zero: **the MAD is zero**. Dividing by
-# it is impossible, and DiCE then divides by 1, which makes "get off the list" as cheap as one year of age is for someone whose
-# MAD is 1. We fall back on the *mean* absolute deviation: leaving the list costs about 200. A category has no spread; a change
-# costs 1. All of this is convention. Print the table before you believe a distance.
+# About one applicant in 170 is on the fraud list, so half of them differ from the median by zero: **the MAD is zero**. Dividing
+# by it is impossible. DiCE then divides by 1, and "get off the list" becomes as cheap as one MAD of any other feature. We fall
+# back on the *mean* absolute deviation (for past defaults, too): leaving the list costs 1 / 0.0058, more than 170. A changed
+# category costs 1. All of this is convention.
 #
 # ### Limits: what may change
 #
-# The past stays, the body stays, the region stays. Income may only rise, debts and loan only fall:
+# The past stays, the body stays, the region stays. Income may only rise, loans only fall. The debt ratio stays as well: it
+# follows from loans and income, and nobody changes it by itself. ("Break it" shows what leaving it free would cost.)
 
 # %%
-free = ["annual_income_keur", "open_loans", "debt_to_income", "loan_amount_keur", "employment"]
+free = ["annual_income_keur", "open_loans", "loan_amount_keur", "employment"]
 locked = [name for name in applicants if name not in free]
-ways = dict.fromkeys(["open_loans", "debt_to_income", "loan_amount_keur"], "decrease")
-limits = {"immutable": locked, "direction": ways | {"annual_income_keur": "increase"}}
+ways = {"annual_income_keur": "increase", "open_loans": "decrease", "loan_amount_keur": "decrease"}
+limits = {"immutable": locked, "direction": ways}
 advice = counterfactuals.search(predict, mara, applicants, **limits, n_counterfactuals=4)
 print(advice.to_frame().round(4).to_string())
 
 # %%
 ax = advice.plot()
 ax.set_title("Four ways to a yes for Mara")
-plots.show(ax.figure, "Arrows for Mara's four options: earn more, ask for less, less debt and loan, or a new post and a raise.")
+caption = "Mara's options: earn more; ask for less; new post and raise; new post and smaller loan."
+plots.show(ax.figure, caption)
 
 # %% [markdown]
-# Each arrow is one feature in one option (its number in brackets), drawn in units of the feature's MAD; a diamond is a
-# changed category. Earning 5,800 more is nearest; asking for 5,500 less is the second. An option that does all another one
+# Each arrow is one feature of one option (its number comes first), drawn in units of the feature's MAD; a diamond is a changed
+# category, which costs 1 and has no direction. Earning 5,800 more is nearest; asking for 5,500 less is the second. An option that does all another one
 # does, and more, is left out. What the picture does not say: whether a MAD of income is as hard to get as a MAD of loan. For
 # Mara, asking for less is probably the easier one.
 #
@@ -245,8 +252,9 @@ for name, wish in wishes.items():
 # ### DiCE beside it
 #
 # `dice-ml` is the best-known package. It offers three methods: *random* (change features at random until valid), *genetic*
-# (evolve), *kdtree* (nearest data rows). Same model, same five free features, four options for each of three applicants. A
-# counter sits between package and model; seconds stand in `make bench`, because they differ between machines.
+# (evolve), *kdtree* (nearest data rows). Same model, the same four free features, four options for each of the first four
+# applicants. Time differs between machines and stands in `make bench`; here a counter between package and model counts its
+# calls and rows.
 
 
 # %%
@@ -269,46 +277,46 @@ table = applicants.astype(levels).assign(default=world.train[1])
 data = dice_ml.Data(dataframe=table, continuous_features=numbers, outcome_name="default")
 
 
-def dice(method, instance, model):
+def dice(method, instance, model, vary):
     explainer = dice_ml.Dice(data, dice_ml.Model(model=model, backend="sklearn"), method=method)
-    how = {"total_CFs": 4, "desired_class": "opposite", "features_to_vary": free}
+    how = {"total_CFs": 4, "desired_class": "opposite", "features_to_vary": vary}
+    how |= {"posthoc_sparsity_param": 0} if vary == "all" else {}  # or it tries all customer numbers
+    how |= {"maxiterations": 100} if method == "genetic" else {}  # of 500, for time
     random.seed(0), np.random.seed(0)  # noqa: NPY002, DiCE draws from these
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         try:
             answer = explainer.generate_counterfactuals(instance.astype(levels), **how)
-        except Exception as problem:  # it raises when it finds none
-            return applicants[:0], type(problem).__name__
+        except UserConfigValidationException:  # it found none
+            return applicants[:0]
     rows = answer.cf_examples_list[0].final_cfs_df[list(applicants)]
-    return rows.astype(applicants.dtypes.to_dict()), ""
+    return rows.astype(applicants.dtypes.to_dict())
 
 
 # %%
-three, scores, problems = denied.iloc[[0, 2, 3]], [], set()
-for method in ("xailib", "random", "genetic", "kdtree"):
-    for i in range(len(three)):
-        model, one = Counted(zoo.load("loans-boosting")), three.iloc[[i]]
+asked = {"xailib": free, "random": free, "genetic": free, "kdtree": free, "kdtree, all free": "all"}
+scores = []
+for method, vary in asked.items():
+    for i in range(4):
+        model, one = Counted(zoo.load("loans-boosting")), denied.iloc[[i]]
         if method == "xailib":
             how = {"immutable": locked, "n_counterfactuals": 4}
             rows = counterfactuals.search(predictor(model), one, applicants, **how).rows
         else:
-            rows, problem = dice(method, one, model)
-            problems.add((method, problem))
+            rows = dice(method.split(",")[0], one, model, vary)
         quality = counterfactuals.quality(predict, one, rows, applicants)
         scores.append({"method": method, "calls": model.calls, "rows": model.rows} | quality)
 print(pd.DataFrame(scores).groupby("method", sort=False).mean().round(2).T.to_string())
-print(sorted(p for p in problems if p[1]))
 
 # %% [markdown]
-# Means of three applicants. All that is returned is valid. The nearest of ours is several times nearer; kdtree finds nothing
-# as soon as a continuous feature is held. Where DiCE is ahead: **diversity**, the mean distance between options, and the
-# reason is the distance itself: rows far from Mara are far from each other. At equal numbers of different feature sets ours
-# are just closer. And random asks for fewer rows than we do: it stops at the first valid ones, and does not look for near
-# ones.
+# Means of four applicants (`nearest`: the best option; `distance`: all of them; `changed`: features per option). The yardstick
+# is our own objective, so our lead in distance is no surprise. **Where DiCE is ahead:** *diversity*, because rows far from a person
+# are far from each other; *plausibility*: kdtree with everything free hands out real applicants, the least isolated. But
+# those ask for another past, and with one number held it finds nothing. Random asks for the fewest rows.
 #
 # ## Lab: the loan officer's desk
 #
-# Lock features, limit the raise and the loan, ask for alternatives and for a safety margin. Predict first: Mara's income and
-# employment stay; what is left for her?
+# Lock features, limit the raise and the loan, ask for a margin. (A loan paid back takes a tenth off the debt ratio, as in the
+# world.) Predict first: Mara's income and employment stay; what is left for her?
 
 # %%
 playground = lab.counterfactuals.desk_lab()
@@ -318,21 +326,22 @@ playground
 playground.filmstrip()
 
 # %%
-print(lab.counterfactuals.desk_lab().user_sets(raise_keur=3))
+edith = {"applicant": "Edith", "margin": 0.1, "lock_employment": False, "alternatives": 3}
+print(lab.counterfactuals.desk_lab().user_sets(**edith))
 
 
 # %% [markdown]
-# Left: changes in per cent, numbered by option; the pale bands are your limits. Right: the risk by the model (bars), the true
-# risk (diamonds), and the line below which the bank says yes. The desk holds steps of 1,000 euro and tenths of the loan, all
-# scored beforehand. Watch the diamonds while you move the margin: they do not follow the bars.
+# Left: changes in per cent, numbered by option; the pale bands are limits. Right: the risk by the model (bars), the true risk
+# (diamonds), and the line below which the bank says yes. Everything on the desk was scored beforehand. The diamonds need not
+# follow the bars: Edith's second option sends her into a fixed-term post, the model's risk falls to 0.40, and the true one stays
+# above one half.
 #
 # ## Graded against the truth
 #
 # ### Is it really the nearest?
 #
 # Where the boundary is known, so is the best distance. A line in a box: fill the cheapest feature, then the next. A tree: its
-# leaves are boxes; go to the nearest point of each box on the other side. (A forest has a box for every *combination* of
-# leaves. That is why nobody does this for forests.)
+# leaves are boxes. (A forest has a box for every *combination* of leaves: too many.)
 
 
 # %%
@@ -356,40 +365,69 @@ for seed in range(30):
     ours = counterfactuals.search(predictor(tree), x[None], X, rounding=False)
     ratios["tree of depth 5"].append(ours.distances[0] / best.distances[0])
 
+
 # %%
+def cheaper(result):
+    """Rows in steps of 100 euro, of one loan and of one post that cost less than the answer."""
+    now, s = result.instance.iloc[0], dict(zip(applicants, result.scale, strict=True))
+    steps = {name: np.arange(0, result.distances[0] * s[name], 0.1) for name in free[::2]}
+    axes = [*steps.values(), np.arange(now["open_loans"] + 1), range(4)]
+    more, less, paid, post = (a.ravel() for a in np.meshgrid(*axes, indexing="ij"))
+    new = pd.Categorical.from_codes(post, dtype=applicants["employment"].dtype)
+    income, loan = now["annual_income_keur"] + more, now["loan_amount_keur"] - less
+    values = [income.round(1), now["open_loans"] - paid, loan.round(1), new]
+    z = result.instance.iloc[np.zeros(len(post), int)].assign(**dict(zip(free, values, strict=True)))
+    d = counterfactuals.distance(result.instance, z, result.scale)
+    near = (d < result.distances[0]) & (z["loan_amount_keur"] >= applicants["loan_amount_keur"].min())
+    return z[near], d[near]
+
+
+ratios["boosting, limits"] = []
+for result in counterfactuals.search_many(predict, denied[:25], applicants, **limits):
+    if result.found and result.distances[0] < 1.3:  # beyond, the grid grows too large
+        z, d = cheaper(result)
+        best = d[predict(z) <= 0.5].min(initial=result.distances[0])
+        ratios["boosting, limits"].append(result.distances[0] / best)
 for name, ratio in ratios.items():
-    mean, low, high = mean_interval(np.array(ratio))
-    print(f"{name:16s}{len(ratio):3d} instances: distance / optimum {mean:.4f} ({low:.4f} to {high:.4f}), worst {max(ratio):.4f}")
+    print(f"{name:16s}{len(ratio):3d} rows: distance / optimum, mean {np.mean(ratio):.4f},", end=" ")
+    print(f"median {np.median(ratio):.4f}, worst {max(ratio):.4f}")
 
 # %% [markdown]
-# Within two per cent of the best in every one of these, and mostly within a thousandth. (In deeper trees a thin sliver between
-# two splits can hide from any search that only asks; no search of this kind comes with a guarantee.)
+# Mostly within a thousandth of the best. The last line is the chapter's own case, boosting with a category and limits; there
+# the yardstick is a grid in steps of 100 euro, for applicants with a near answer. One of them was missed by 3 per cent. No
+# search that only asks comes with a guarantee.
 #
 # ### Does it convince the world?
 #
-# So the search does its work. Now the model. Each of the fifty nearest rows convinces the *model*; how many have a true risk
-# of one half or less? As a control the same question with the rule itself as model.
+# So the search does its work. Now the model. Each of the 100 nearest rows convinces the *model*; how many have a true risk of
+# one half or less? Two yardsticks: applicants whom the model approves as narrowly, untouched; and the rule itself as model.
 
 # %%
 rows = pd.concat([result.rows for result in nearest])
 by_rule = held_out[rule.predict(held_out) > 0.5][:60]
 control = counterfactuals.search_many(rule.predict, by_rule, applicants, immutable=["customer_number"])
 control_rows = pd.concat([result.rows for result in control])
-for name, z in {"trained model": rows, "the rule": control_rows}.items():
-    print(f"{name:14s}true risk at most one half: {(rule.predict(z) <= 0.5).mean():.2f}")
+narrow = held_out[(predict(held_out) > 0.45) & (predict(held_out) <= 0.5)]
+graded = {"nearest": rows, "untouched, 0.45 to 0.5": narrow, "nearest to the rule": control_rows}
+for name, z in graded.items():
+    truly = (rule.predict(z) <= 0.5).mean()
+    print(f"{name:24s}{len(z):4d} rows, true risk at most one half: {truly:.2f}")
 
 # %%
 gap_before = rule.predict(denied) - predict(denied)
 gap_after = rule.predict(rows) - predict(rows)
-for name, gap in {"before": gap_before, "after": gap_after, "growth": gap_after - gap_before}.items():
-    print("true risk minus the model's, {:7s}{:+.4f} ({:+.4f} to {:+.4f})".format(name, *mean_interval(gap)))
+gaps = {"before": gap_before, "after": gap_after, "growth": gap_after - gap_before}
+gaps["untouched, 0.45 to 0.5"] = rule.predict(narrow) - predict(narrow)
+print("true risk minus the model's:")
+for name, gap in gaps.items():
+    print("{:24s}{:+.4f} ({:+.4f} to {:+.4f})".format(name, *mean_interval(gap)))
 
 
 # %% [markdown]
-# With the rule as model all of them, by construction: the search did not err. With the trained model 28 %. Before the
-# change the model's risk cannot be told from the true one, on average. After it the true risk is seven and a half points higher
-# than the model says: the gap *grew* on the way. A search for the nearest yes is also a search for the places where the model
-# errs in your favour.
+# With the rule as model all of them, by construction: the search did not err. With the trained model 32 %, while of applicants
+# approved as narrowly 51 % are. On the way the gap between the true risk and the model's *grew*, by more than six
+# points. A search for the nearest yes is also a search for the places where the model errs in your favour. (Before the change,
+# zero is just inside the interval: this says "not shown", not "none".)
 #
 # ### Is it the reason?
 #
@@ -412,31 +450,39 @@ hit = np.array([r == largest_change(c) for r, c in zip(reason, control, strict=T
 print("named as reason  ", pd.Series(reason).value_counts().head(3).to_dict())
 print("changed the most ", pd.Series(map(largest_change, control)).value_counts().head(3).to_dict())
 print("the same feature: {:.2f} ({:.2f} to {:.2f})".format(*mean_interval(hit)))
+moved = [largest_change(c) for c in control]
+print(f"by chance, the two lists shuffled: {np.mean([[r == m for m in moved] for r in reason]):.2f}")
 
 # %% [markdown]
-# > **Pitfall. A nearest counterfactual need not name the principal reason.** It names what is cheap to change. Past defaults
-# > are the largest reason for half of them; one default is dear in MADs, so income is changed instead. If both are owed, send
+# > **Pitfall. A nearest counterfactual need not name the principal reason.** It names what is cheap to change, and agrees with
+# > the reason hardly more often than by chance. Past defaults are the largest reason for half of them; one default is a whole
+# > step of a dear unit, so income is changed instead. If both are owed, send
 # > both, and do not mix them up.
 #
 # ### A fairness probe, and one that proves nothing
 #
-# Flip the protected group and look whether the decision changes. Then flip its proxy, the region.
+# Flip the protected group and look whether a decision changes: none can, for no column holds the group. So compare rates, with
+# everybody where they live, and then with everybody in one region.
 
 # %%
 group = rule.group[held_out.index]
-denial = predict(held_out) > 0.5
-print("denied:", {g: round(float(denial[group == g].mean()), 4) for g in "AB"})
-print(f"decisions changed by flipping the group: {0 / len(held_out):.4f}, for no column of {len(held_out.columns)} holds it")
 regions = held_out["region"].cat.categories
-for region in regions:
-    moved = held_out.assign(region=pd.Categorical([region] * len(held_out), categories=regions))
-    print(f"everyone in the {region:6s} denied {(predict(moved) > 0.5).mean():.4f}")
+share = pd.Series(group == "B", held_out.index).groupby(held_out["region"], observed=True).mean()
+print("share of group B:", share.round(2).to_dict())
+for where in ("as it is", "north", "west"):
+    z = held_out.copy()
+    if where in regions:
+        z["region"] = pd.Categorical([where] * len(z), categories=regions)
+    a, b = ((predict(z) > 0.5)[group == g] for g in "AB")
+    error = 1.96 * np.sqrt(a.var() / len(a) + b.var() / len(b))
+    gap = b.mean() - a.mean()
+    print(f"{where:9s}A denied {a.mean():.4f}, B {b.mean():.4f}, gap {gap:+.4f} +- {error:.4f}")
 
 
 # %% [markdown]
 # > **Pitfall. A null flip is not fairness.** The model never sees the group, so flipping it changes nothing *by construction*.
-# > Group B is denied more often all the same, and moving everyone from north to west raises the denials by nearly a half. The
-# > region carries the group.
+# > Group B is denied more often all the same, and most of the gap goes when everybody lives in one region: B lives where the
+# > model is strict. The region carries the group.
 #
 # ## Break it: advice that fails
 #
@@ -455,90 +501,105 @@ def possible(z):
     return (account & debt & height).to_numpy()
 
 
-print(f"impossible: {1 - possible(world.X).mean():.2f} of the applicants, {1 - possible(rows).mean():.2f} of the counterfactuals")
-isolated = counterfactuals.isolation(rows, applicants)
-for name, who in {"possible": possible(rows), "impossible": ~possible(rows)}.items():
-    print(f"{name:10s} {who.sum():2d} rows, mean isolation {isolated[who].mean():.2f}")
+bad = ~possible(rows)
+print(f"impossible: {1 - possible(world.X).mean():.2f} of applicants, {bad.mean():.2f} of the nearest")
+for name, z in {"before the change": denied, "after": rows}.items():
+    lonely = counterfactuals.isolation(z, applicants)
+    print(f"isolation {name:18s}impossible {lonely[bad].mean():.2f}, others {lonely[~bad].mean():.2f}")
 
 # %% [markdown]
-# One in ten, and of the applicants none. Isolation suspects them on average (but five rows are few). Does a limit on it keep them out? And
-# does it help to say the facts: age, account, loans and debt as they are, inches that follow centimetres?
+# One in eight; and isolation does not see it: where impossible rows are lonelier, their applicants already were. Does a limit keep
+# them out? It can only bind where the applicant is less isolated than the limit, so take the first 50 of those. And does it help
+# to say the facts: age, account, loans and ratio as they are, inches that follow centimetres?
 
 # %%
-same_height = {"height_in": lambda z: (z["height_cm"] / 2.54).round(1)}
-facts = ["age_years", "credit_age_years", "open_loans", "debt_to_income"]
+own = counterfactuals.isolation(denied, applicants)
+bound = np.flatnonzero(own < 0.7)[:50]
+heights = {"height_in": lambda z: (z["height_cm"] / 2.54).round(1)}
+facts = ["customer_number", "age_years", "credit_age_years", "open_loans", "debt_to_income"]
 remedies = {
-    "nothing": {"immutable": ["customer_number"]},
     "plausibility": {"immutable": ["customer_number"], "plausibility": 0.7},
-    "facts": {"immutable": ["customer_number", *facts], "derived": same_height},
+    "facts": {"immutable": facts, "derived": heights},
 }
+print(f"nothing      impossible {bad[bound].mean():.3f} of {len(bound)}")
 for name, remedy in remedies.items():
-    found = counterfactuals.search_many(predict, denied[:25], applicants, **remedy)
+    found = counterfactuals.search_many(predict, denied.iloc[bound], applicants, **remedy)
     z = pd.concat([result.rows for result in found])
-    print(f"{name:13s}{len(z)} found, impossible {1 - possible(z).mean():.2f}")
+    print(f"{name:13s}impossible {1 - possible(z).mean():.3f} of {len(z)}")
+
+# %%
+no_ratio = [name for name in locked if name != "debt_to_income"]
+ratio_free = {"immutable": no_ratio, "direction": ways | {"debt_to_income": "decrease"}}
+for name, remedy in {"Mara's limits": limits, "the ratio free": ratio_free}.items():
+    found = counterfactuals.search_many(predict, denied, applicants, **remedy)
+    z = pd.concat([result.rows for result in found])
+    print(f"{name:15s}{len(z)} of {len(denied)} found, impossible {1 - possible(z).mean():.3f}")
 
 # %% [markdown]
-# No: they are still there. Distance to data knows no facts: growing a centimetre without growing in inches is a *small* step. The remedy is to say
-# the facts: `immutable`, `ranges`, and `derived` for a column that follows another one.
+# The limit leaves them there, four of fifty. Distance knows no facts: growing a centimetre without growing in inches is a *small* step. Saying
+# the facts helps, here by construction: `immutable`, `ranges`, and `derived` for a column that follows another. The last two
+# lines are the price of forgetting one: with the ratio free, as it is on many such lists, the search lowers it below what the
+# open loans take.
 #
 # ### Advice that expires
 #
-# Banks refit their models. Refit ours to resampled applicants, ten times, and hand in the old advice. Criterion: less than nine
-# tenths still valid.
+# Banks refit their models. Refit ours eight times to resampled applicants, eight times to *new* applicants of the same world,
+# and hand in the old advice. Criterion: nine tenths still valid.
 
 # %%
 train_X, train_y = world.train
-refits = {}
-for name in ("loans-logistic", "loans-boosting"):
-    draws = [np.random.default_rng(seed).integers(len(train_y), size=len(train_y)) for seed in range(10)]
-    refits[name] = [predictor(clone(zoo.load(name)).fit(train_X.iloc[r], train_y[r])) for r in draws]
-
-
-def survives(name, margin):
-    f = predictor(zoo.load(name))
-    ask = held_out[f(held_out) > 0.5][:25]
-    found = counterfactuals.search_many(f, ask, applicants, **limits, margin=margin)
-    z = pd.concat([result.rows for result in found])
-    shares = np.array([(refit(z) <= 0.5).mean() for refit in refits[name]])
-    return shares, len(z), np.mean([r.distances[0] for r in found if r.found]), (rule.predict(z) <= 0.5).mean()
-
+fit = lambda X, y: predictor(clone(zoo.load("loans-boosting")).fit(X, y))
+draws = [np.random.default_rng(seed).integers(len(train_y), size=len(train_y)) for seed in range(8)]
+refits = {"resampled": [fit(train_X.iloc[draw], train_y[draw]) for draw in draws]}
+refits["new applicants"] = [fit(*worlds.loans(random_state=seed).train) for seed in range(1, 9)]
 
 # %%
-lines = []
-for name in refits:
-    for margin in (0.0, 0.1, 0.2):
-        shares, n, far, true_yes = survives(name, margin)
-        mean, low, high = mean_interval(shares)
-        lines.append((name, margin, mean, low, min(high, 1.0)))
-        print(f"{name:15s}margin {margin}: valid after a refit {mean:.2f} ({low:.2f} to {min(high, 1):.2f}),", end=" ")
-        print(f"{n} of 25 found, distance {far:.2f}, true risk at most one half {true_yes:.2f}")
+advised = {}
+for margin in (0.0, 0.1, 0.2):
+    found = counterfactuals.search_many(predict, denied[:25], applicants, **limits, margin=margin)
+    advised[margin] = pd.concat([result.rows for result in found])
+    far = np.mean([result.distances[0] for result in found if result.found])
+    truly = (rule.predict(advised[margin]) <= 0.5).mean()
+    print(f"margin {margin}: {len(advised[margin])} of 25 found, distance {far:.2f},", end=" ")
+    print(f"true risk at most one half {truly:.2f}")
+lines = {}
+for name, models in refits.items():
+    for margin, z in (advised | {"untouched": narrow}).items():
+        lines[name, margin] = mean_interval(np.array([(model(z) <= 0.5).mean() for model in models]))
+        mean, low, high = lines[name, margin]
+        print(f"{name:15s}{margin!s:10s}valid {mean:.2f} ({low:.2f} to {min(high, 1):.2f})")
 
 # %%
 fig, ax = plt.subplots(figsize=(6.2, 3.3))
-for name, colour, mark in zip(refits, (plots.CONTEXT, plots.ANCHOR), "so", strict=True):
-    part = np.array([line[1:] for line in lines if line[0] == name])
-    ax.errorbar(part[:, 0], part[:, 1], yerr=[part[:, 1] - part[:, 2], part[:, 3] - part[:, 1]],
-                color=colour, marker=mark, capsize=3, label=name)  # fmt: skip
-ax.axhline(0.9, color=plots.POSITIVE, ls="--", lw=1.2, label="criterion")
-ax.set(xlabel="margin (probability)", ylabel="share still valid", ylim=(0, 1.05), title="Advice after a refit")
-ax.legend(loc="lower right")
-plots.show(fig, "Without a margin about half to two thirds of the advice survives a refit; with a margin of 0.2 nearly all does.")
+looks = {"resampled": (plots.ANCHOR, "o", -0.08), "new applicants": (plots.NEGATIVE, "s", 0.08)}
+for name, (colour, mark, shift) in looks.items():
+    mean, low, high = np.array([lines[name, m] for m in (*advised, "untouched")]).T
+    ax.errorbar(np.arange(4) + shift, mean, yerr=[mean - low, high - mean],
+                color=colour, marker=mark, ls="none", capsize=3, label=name)  # fmt: skip
+ax.axhline(0.9, color=plots.POSITIVE, ls="--", lw=1.2, label="criterion: nine tenths")
+ax.set_xticks(range(4), ["margin 0", "margin 0.1", "margin 0.2", "untouched,\nrisk 0.45 to 0.5"])
+ax.set(ylabel="share still approved", ylim=(0, 1.05), title="Advice after a refit")
+ax.legend(loc="lower right", fontsize=8)
+caption = "About half of the advice survives a refit; with a margin of 0.2 about nine in ten."
+plots.show(fig, caption)
 
 # %% [markdown]
-# The nearest row sits on the boundary, where the next model says no as easily as yes: a mean over ten refits of the training
-# rows, with its 95 % interval. A **margin** mends it and costs distance. Notice the last column of the text above: with the
-# margin the true risk improves as well. What the figure does not show: refits on *other years*, or on another kind of model.
+# Points are means over eight refits, bars 95 % intervals over refits (the applicants stay the same). The nearest row sits on the
+# boundary, where the next model says no as easily as yes. In part every narrow yes is that weak (right); with new applicants the
+# searched ones look weaker still: the search had picked the old model's errors. A **margin** mends it, costs distance, and leaves
+# some without advice. With new applicants the mean at 0.2 is still below nine tenths. Not shown: other years.
 #
 # ### Recourse is not causal
 #
-# Say Mara pays back a loan. The model sees one column fall. In this world each open loan takes a tenth of the income, so
-# `debt_to_income` falls too, and the other way around: a lower ratio on paper, with the same loans, is not an action.
+# An applicant with three loans or more pays one back. (In the rule the first two cost nothing.) The model sees one column fall;
+# in this world each open loan takes a tenth of the income, so `debt_to_income` falls too.
 
 # %%
 log_odds = lambda p: np.log(p / (1 - p))
 someone = held_out[(predict(held_out) > 0.5) & (held_out["open_loans"] >= 3)][:200]
 one_less = someone.assign(open_loans=someone["open_loans"] - 1)
-in_the_world = one_less.assign(debt_to_income=(one_less["debt_to_income"] - 0.1).clip(lower=0.05).round(2))
+ratio = (one_less["debt_to_income"] - 0.1).clip(lower=0.05).round(2)
+in_the_world = one_less.assign(debt_to_income=ratio)
 for name, z in {"the column alone": one_less, "with what follows": in_the_world}.items():
     model_move = log_odds(predict(z)) - log_odds(predict(someone))
     true_move = rule.log_odds(z) - rule.log_odds(someone)
@@ -546,12 +607,14 @@ for name, z in {"the column alone": one_less, "with what follows": in_the_world}
 noise = someone.assign(favourite_colour=someone["favourite_colour"].to_numpy()[::-1])
 moved = np.abs(log_odds(predict(noise)) - log_odds(predict(someone)))
 true_change = np.abs(rule.log_odds(noise) - rule.log_odds(someone)).max()
-print(f"another colour     model up to {moved.max():.4f}, truth {true_change:.4f}")
+print(f"another colour     model {np.median(moved):.4f} (median), {moved.max():.4f} (most),", end=" ")
+print(f"truth {true_change:.4f}")
 
 # %% [markdown]
 # Paying back one loan is worth twice as much in the world as the one column says, because another column follows. A
-# counterfactual changes columns; a person changes causes. And a new favourite colour moves the model a little, the truth never:
-# whoever games a proxy improves a score and nothing else.
+# counterfactual changes columns; a person changes causes. And a new favourite colour moves the model, for some as far as
+# the loan does, the truth never: whoever games a proxy improves a score and nothing else. (What to do when columns cause one
+# another, Karimi and others work out; see further reading.)
 #
 # ## On real data
 #
@@ -571,20 +634,32 @@ print(plain[0].to_frame().round(2).to_string())
 
 # %%
 forest = predictor(RandomForestClassifier(200, random_state=0).fit(X, y))
-near = counterfactuals.search_many(benign, some, X, plausibility=0.8)
-for name, found in {"nearest": plain, "plausible": near}.items():
-    z = pd.concat([result.rows for result in found])
-    lonely = counterfactuals.isolation(z, X)
-    agree = (forest(z) <= 0.5).mean()
-    print(f"{name:10s}{len(z)} found, distance {np.mean([r.distances[0] for r in found if r.found]):.1f},", end=" ")
-    print(f"isolation {lonely.mean():.2f} (above 0.95: {(lonely > 0.95).mean():.2f}), a forest agrees on {agree:.2f}")
-print(f"untouched tumours: isolation {counterfactuals.isolation(some, X).mean():.2f}, both models agree on", end=" ")
-print(f"{np.mean((forest(X_held) > 0.5) == (benign(X_held) > 0.5)):.2f}")
+units, clearly = counterfactuals.mad_scale(X)["scale"].to_numpy(), X_held[benign(X_held) < 0.2]
+
+
+def towards_malignant(x):
+    """Where the straight line to the nearest clearly malignant tumour crosses the boundary."""
+    end = clearly.iloc[[counterfactuals.distance(x, clearly, units).argmin()]]
+    path = pd.DataFrame(np.linspace(x.to_numpy()[0], end.to_numpy()[0], 2001), columns=X.columns)
+    return path[benign(path) <= 0.5][:1]
+
+
+z = pd.concat([result.rows for result in plain])
+straight = pd.concat([towards_malignant(some.iloc[[i]]) for i in range(len(some))])
+for name, rows in {"nearest": z, "straight line": straight}.items():
+    lonely, agree = counterfactuals.isolation(rows, X).mean(), (forest(rows) <= 0.5).mean()
+    print(f"{name:15s}{len(rows)} rows, isolation {lonely:.2f}, a forest agrees on {agree:.2f}")
+both = np.mean((forest(X_held) > 0.5) == (benign(X_held) > 0.5))
+print(f"untouched      {len(X_held)} rows, both agree on {both:.2f}")
+loans_agree = (predict(control_rows) <= 0.5).mean()
+print(f"loans, counterfactuals of the rule: the boosting model agrees on {loans_agree:.2f}")
 
 # %% [markdown]
-# On real tumours the two models nearly always agree; on the counterfactuals of one the other mostly does not follow. No truth is
-# needed for this detector: **ask a second model**. What you may conclude: which columns this logistic regression weighs. What
-# you may not: that a tumour with those two numbers changed exists, or would be malignant.
+# "Ask a second model" sounds like a detector that needs no truth: on the nearest rows the forest mostly disagrees. But take
+# the control. Walk on a straight line towards a real malignant tumour and stop at the same boundary: there half agree, not
+# 94 %. And the loans' counterfactuals of the *rule* are all truly valid; a second model accepts little more than half. So compare
+# 0.15 with 0.50: some of the disagreement is the search's, most is the boundary's. What you may conclude: which columns this
+# logistic regression weighs. What you may not: that such a tumour exists, or would be malignant.
 #
 # ### Bring your own
 #
@@ -593,7 +668,8 @@ print(f"{np.mean((forest(X_held) > 0.5) == (benign(X_held) > 0.5)):.2f}")
 # %%
 my_predict, my_row, my_table = predict, denied.iloc[[3]], applicants
 my_limits = limits | {"max_changed": 2}
-mine = counterfactuals.search(my_predict, my_row, my_table, **my_limits, n_counterfactuals=3, margin=0.05)
+my_limits |= {"n_counterfactuals": 3, "margin": 0.05}
+mine = counterfactuals.search(my_predict, my_row, my_table, **my_limits)
 print(mine)
 print(mine.to_frame().round(4).to_string())
 
@@ -610,8 +686,8 @@ print(mine.to_frame().round(4).to_string())
 #
 # > **Valid is the only promise.** The model, today, on exactly this row. Not the next model, not the world.
 #
-# > **A search for the nearest yes finds the model's errors.** Grade the advice with the truth where you can, with a second model
-# > where you cannot, and ask for a margin.
+# > **A search for the nearest yes finds the model's errors.** Grade the advice with the truth where you can, and ask for a
+# > margin. A second model helps only beside a control: on the boundary any two models disagree.
 #
 # > **"None found" is not "none exists".** Only a line or a tree lets you prove it.
 #

@@ -76,6 +76,30 @@ def _distance_with_one(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.
     return _with_scale(x, rows, np.where(mad > 0, mad, 1.0))
 
 
+def _distance_l2(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
+    return np.sqrt(_distance_squared(x, rows, data))
+
+
+def _distance_from_rows(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
+    return mad_distance(x, rows, rows)
+
+
+def _distance_around_mean(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
+    deviations = np.abs(data - data.mean(axis=0))
+    return _with_scale(x, rows, np.median(deviations, axis=0))
+
+
+def _distance_signed(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
+    deviations = np.abs(data - np.median(data, axis=0))
+    mad = np.median(deviations, axis=0)
+    return ((rows - x) / np.where(mad > 0, mad, deviations.mean(axis=0))).sum(axis=1)
+
+
+def _distance_drops_column(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
+    mad = np.median(np.abs(data - np.median(data, axis=0)), axis=0)
+    return (np.abs(rows - x)[:, mad > 0] / mad[mad > 0]).sum(axis=1)
+
+
 def _distance_squared(x: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
     deviations = np.abs(data - np.median(data, axis=0))
     mad = np.median(deviations, axis=0)
@@ -88,6 +112,8 @@ def _check_distance(answer: Function, rng: np.random.Generator) -> None:
     data[:, 3] = rng.random(81) < 0.1  # its median absolute deviation is zero
     data[0, 3] = 1.0
     x, rows = data[1].copy(), data[2:9].copy()
+    rows[:4, 3] = 1.0  # so that the candidates' own spread is finite, too
+    rows[4:, 3] = 0.0
     rows[0, 3] = 1 - x[3]  # so that the fall-back always counts
     value, truth = _numbers(answer(x, rows, data)), mad_distance(x, rows, data)
     if value.shape == (4,):
@@ -107,6 +133,12 @@ def _check_distance(answer: Function, rng: np.random.Generator) -> None:
                 _distance_with_one(x, rows, data),
             "You squared the changes: the distance is a sum of absolute ones, and that is why few features change.":
                 _distance_squared(x, rows, data),
+            "That is the L2 distance: no squares and no root, absolute changes are added.": _distance_l2(x, rows, data),
+            "You took the MAD of `rows`, the few candidates; the unit comes from `data`.": _distance_from_rows(x, rows, data),
+            "Your deviations are from the mean; the MAD takes them from the median.": _distance_around_mean(x, rows, data),
+            "You added signed changes, and up cancels down: absolute values first.": _distance_signed(x, rows, data),
+            "You dropped the column whose MAD is zero: it can change, so it must cost something.":
+                _distance_drops_column(x, rows, data),
             "You took the mean over the features; the distance is their sum.": truth / 4,
             "You did not scale: a change of one year and of one thousand euro are not the same effort.":
                 np.abs(rows - x).sum(axis=1),
@@ -215,22 +247,29 @@ def _obeys_by_difference(x: np.ndarray, rows: np.ndarray, fixed: list[int], only
     return (np.abs(change[:, fixed]).sum(axis=1) == 0) & (np.minimum(change[:, only_up], 0).sum(axis=1) == 0)
 
 
+def _obeys_nearly(x: np.ndarray, rows: np.ndarray, fixed: list[int], only_up: list[int], tolerance: float = 0.4) -> np.ndarray:
+    same = (np.abs(rows - x)[:, fixed] <= tolerance).all(axis=1)
+    return same & ((rows - x)[:, only_up] >= -tolerance).all(axis=1)
+
+
 def _check_obeys(answer: Function, rng: np.random.Generator) -> None:
     x = rng.normal(size=5)
     fixed, only_up = [3, 1], [0, 4]
-    rows = np.tile(x, (8, 1))
+    rows = np.tile(x, (10, 1))
     step = rng.uniform(0.5, 2, 8)
     changes = [(2, step[0]), (0, step[1]), (0, -step[2]), (4, -step[3]), (1, step[4]), (3, -step[5])]
     for i, (j, change) in enumerate(changes):
         rows[i, j] += change
     rows[6, [0, 3]] += step[6]
     rows[7, [0, 4]] += step[7], -step[7]
+    rows[8, 1] += 1e-3
+    rows[9, 0] -= 1e-3
     raw = answer(x, rows, fixed, only_up)
     value, truth = _numbers(raw).astype(bool), obeys(x, rows, fixed, only_up)
     if value.shape == ():
         raise Mistake("One answer for all rows is not enough: one for each row is asked for.")
     if value.shape != truth.shape:
-        raise Mistake(f"8 rows go in, so 8 answers must come out, not an array of shape {value.shape}.")
+        raise Mistake(f"10 rows go in, so 10 answers must come out, not an array of shape {value.shape}.")
     same = (rows[:, fixed] == x[fixed]).all(axis=1)
     _named(
         value.astype(float),
@@ -243,6 +282,9 @@ def _check_obeys(answer: Function, rng: np.random.Generator) -> None:
                 (same & (rows[:, only_up] <= x[only_up]).all(axis=1)).astype(float),
             "You accept a row when one feature of each list obeys: every one has to.":
                 ((rows[:, fixed] == x[fixed]).any(axis=1) & (rows[:, only_up] >= x[only_up]).any(axis=1)).astype(float),
+            "A thousandth is a change, too: you let small steps pass, and rules hold exactly.": _obeys_nearly(
+                x, rows, fixed, only_up, 0.01
+            ).astype(float),
             "You marked the rows that break a rule; the ones that keep all of them are asked for.": (~truth).astype(float),
         },
     )  # fmt: skip
@@ -309,6 +351,18 @@ def _sparsify_unscaled(is_valid: Function, x: np.ndarray, row: np.ndarray, scale
     return _in_order(is_valid, x, row, np.argsort(-np.abs(row - x)))
 
 
+def _sparsify_signed(is_valid: Function, x: np.ndarray, row: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return _in_order(is_valid, x, row, np.argsort(-(row - x) / scale))
+
+
+def _sparsify_times_scale(is_valid: Function, x: np.ndarray, row: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return _in_order(is_valid, x, row, np.argsort(-np.abs(row - x) * scale))
+
+
+def _sparsify_by_column(is_valid: Function, x: np.ndarray, row: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return _in_order(is_valid, x, row, np.arange(len(x)))
+
+
 def _in_order(is_valid: Function, x: np.ndarray, row: np.ndarray, order: np.ndarray) -> np.ndarray:
     kept = row.copy()
     for j in order:
@@ -322,24 +376,31 @@ def _sparsify_to_x(is_valid: Function, x: np.ndarray, row: np.ndarray, scale: np
 
 
 def _check_sparsify(answer: Function, rng: np.random.Generator) -> None:
-    x, scale = rng.normal(size=4), np.array([10.0, 1.0, 1.0, 0.1]) * rng.uniform(0.9, 1.1, 4)
-    row = x + scale * np.array([1.0, 2.0, 4.0, 3.0])
+    x, scale = rng.normal(size=4), np.array([0.5, 2.0, 1.0, 0.4]) * rng.uniform(0.97, 1.03, 4)
+    row = x + scale * np.array([2.0, 1.0, 3.0, -4.0])  # every wrong order is another one
 
     def at_least(points: float, *worth: float) -> Function:
         """Valid when the kept changes together are worth enough."""
         return lambda rows: ((rows != x) * np.array(worth)).sum(axis=1) >= points
 
-    for is_valid in (at_least(7.5, 5, 2, 2, 2), at_least(6, 1.5, 1.5, 5, 1.5)):
-        value, truth = _numbers(answer(is_valid, x, row, scale)), sparsify(is_valid, x, row, scale)
+    both = (at_least(4, 1, 1, 1, 2), at_least(6, 1, 1, 5, 1))
+    values = [_numbers(answer(is_valid, x, row, scale)) for is_valid in both]
+    for value in values:
         if value.shape != x.shape:
             raise Mistake(f"One row with {len(x)} entries must come out, not an array of shape {value.shape}.")
-        known = {
-            "You ordered the changes by their size in raw units: divide by the scale.": _sparsify_unscaled,
-            "You stopped at the first change that is needed; others after it may still be dropped.": _sparsify_until_first_failure,
-            "You took the cheapest changes back first, and kept the expensive one.": _sparsify_cheapest_first,
-        }
-        _named(value, {message: wrong(is_valid, x, row, scale) for message, wrong in known.items()
-                       if not np.allclose(wrong(is_valid, x, row, scale), truth)})  # fmt: skip
+    known = {
+        "You ordered the changes by their size in raw units: divide by the scale.": _sparsify_unscaled,
+        "You multiplied by the scale: divide, as in the distance.": _sparsify_times_scale,
+        "You went through the columns as they stand: costliest change first.": _sparsify_by_column,
+        "You ordered by signed changes: a large step down costs as much as one up.": _sparsify_signed,
+        "You stopped at the first change that is needed; others after it may still be dropped.": _sparsify_until_first_failure,
+        "You took the cheapest changes back first, and kept the expensive one.": _sparsify_cheapest_first,
+    }
+    _named(
+        np.hstack(values),
+        {message: np.hstack([wrong(v, x, row, scale) for v in both]) for message, wrong in known.items()},
+    )
+    for is_valid, value in zip(both, values, strict=True):
         if not is_valid(value[None])[0]:
             raise Mistake(
                 "Your row is not valid any more. Changes that can each be dropped alone can not all be dropped together: "
@@ -347,7 +408,7 @@ def _check_sparsify(answer: Function, rng: np.random.Generator) -> None:
                 if not np.array_equal(value, x)
                 else "You took everything back, and that is the denied applicant again."
             )
-        if not np.allclose(value, truth, atol=1e-12):
+        if not np.allclose(value, sparsify(is_valid, x, row, scale), atol=1e-12):
             raise Mistake("Valid, but not what greedy undoing gives: costliest change first, keep each undoing that stays valid.")
 
 
@@ -394,6 +455,8 @@ def _check_proxy(answer: float, rng: np.random.Generator) -> None:
     truth = proxy()
     if abs(answer - truth) <= 0.001:
         return
+    if round(truth, 2) == answer:
+        raise Mistake("Right, as far as two decimals go: give three or more.")
     other = _proxy_mistakes()
     named = {
         "Zero is what flipping the group gives: no column holds it. The region is a column, and the model reads it.": 0.0,
@@ -436,6 +499,11 @@ EXERCISES = [
             WrongAnswer(_distance_without_fall_back, "divides by zero", "its MAD is zero"),
             WrongAnswer(_distance_with_one, "falls back to one", "divided by 1"),
             WrongAnswer(_distance_squared, "squares the changes", "squared"),
+            WrongAnswer(_distance_l2, "L2 distance", "L2 distance"),
+            WrongAnswer(_distance_from_rows, "scale of the candidates", "few candidates"),
+            WrongAnswer(_distance_around_mean, "deviations from the mean", "from the mean"),
+            WrongAnswer(_distance_signed, "signed sum", "up cancels down"),
+            WrongAnswer(_distance_drops_column, "drops the zero MAD", "dropped the column"),
             WrongAnswer(lambda x, rows, data: mad_distance(x, rows, data) / 4, "averages over features", "took the mean"),
             WrongAnswer(lambda x, rows, data: np.abs(rows - x).sum(axis=1), "does not scale", "did not scale"),
             WrongAnswer(lambda x, rows, data: np.abs(rows - x).sum(axis=0), "sums over rows", "one number per feature"),
@@ -516,6 +584,7 @@ EXERCISES = [
                 "any for all",
                 "every one has to",
             ),
+            WrongAnswer(_obeys_nearly, "lets small steps pass", "A thousandth"),
             WrongAnswer(lambda x, rows, fixed, only_up: ~obeys(x, rows, fixed, only_up), "marks the violations", "break a rule"),
             WrongAnswer(
                 lambda x, rows, fixed, only_up: bool(obeys(x, rows, fixed, only_up).all()), "one answer", "One answer for all"
@@ -532,7 +601,7 @@ EXERCISES = [
         passes="you count, among those who could flip, the ones who do",
         task="Flipping the protected group changes no decision: no column holds it. Now flip only its proxy. Of the *denied held-out* "
         "applicants from east and west, which share does `predict` (the boosting model) approve once their `region` is north and "
-        "nothing else changes? First write the share you expect into `my_guess`; then measure it into `my_measured`. "
+        "nothing else changes? First write the share you expect into `my_guess`; then measure it into `my_measured`, not rounded. "
         '(`pd.Categorical(["north"] * n, categories=...)` makes the column.)',
         hints=(
             "The rule gives the east 0.5 and the west 0.9 of log-odds. How many denied applicants are that close to the threshold?",
@@ -546,6 +615,7 @@ EXERCISES = [
             WrongAnswer(0.06369, "share of everyone from there", "the approved included"),
             WrongAnswer(0.1676, "share of all denied", "nothing to flip"),
             WrongAnswer(60.0, "counts people", "number of people"),
+            WrongAnswer(0.30, "rounds to two decimals", "three or more"),
         ],
     ),
     Exercise(
@@ -571,13 +641,13 @@ EXERCISES = [
             "b": Claim(
                 "Her income was therefore the principal reason for the denial.",
                 False,
-                "The nearest change names what is cheap to change, not what counted most: only in about every fifth case of the "
-                "chapter was the changed feature the largest reason.",
+                "The nearest change names what is cheap to change, not what counted most: in the chapter the two agreed "
+                "in about every fifth case, hardly more often than by chance.",
             ),
             "c": Claim(
                 "If she earns 5,800 euro more next year, the bank will say yes.",
                 False,
-                "Other columns change in a year, and the model is refitted: about half of such advice held after a refit.",
+                "Other columns change in a year, and the model is refitted: without a margin about half of the chapter's advice held.",
             ),
             "d": Claim(
                 "Asking the search for a margin makes it likelier that the advice survives a refit, at the price of a larger change.",
@@ -585,9 +655,10 @@ EXERCISES = [
                 "Measured: with a margin more of it stayed valid, and it was further away.",
             ),
             "e": Claim(
-                "Since the model approves her then, she would default less often.",
+                "Since the model approves her then, her true risk is certain to be at most one half.",
                 False,
-                "The model was convinced; the true risk is another matter. On average the truth moved less than the model did.",
+                "Approval is about the model's risk. Of the chapter's nearest rows, all approved, only a third had a true risk of "
+                "at most one half. (Hers happens to have it; the approval is no proof.)",
             ),
             "f": Claim(
                 "The model treats both groups alike, because flipping the group changes no decision.",
@@ -620,6 +691,9 @@ EXERCISES = [
             WrongAnswer(_sparsify_until_first_failure, "stops at the first failure", "stopped at the first"),
             WrongAnswer(_sparsify_cheapest_first, "starts with the cheapest", "cheapest changes back first"),
             WrongAnswer(_sparsify_unscaled, "orders by raw size", "raw units"),
+            WrongAnswer(_sparsify_times_scale, "multiplies by the scale", "multiplied by the scale"),
+            WrongAnswer(_sparsify_by_column, "goes column by column", "as they stand"),
+            WrongAnswer(_sparsify_signed, "orders by signed change", "signed changes"),
             WrongAnswer(_sparsify_to_x, "undoes everything", "denied applicant again"),
             WrongAnswer(lambda is_valid, x, row, scale: row, "undoes nothing", "greedy undoing"),
         ],
@@ -660,7 +734,7 @@ WARMUP = [
 
 QUIZ = [
     Question(
-        "The nearest counterfactual says: five points more income. What does that tell about the reasons for the denial?",
+        "The nearest counterfactual says: 5,000 euro more income. What does that tell about the reasons for the denial?",
         "That income is cheap to change here, no more.",
         "Nearness divides by what a change costs. The largest reason can be something that is dear or impossible to change.",
         {

@@ -108,6 +108,9 @@ def _check_after(answer: Function, rng: np.random.Generator) -> None:
             "These are the odds after the change: one step remains, odds / (1 + odds).": odds,
             "These are log-odds. A probability is asked for.": np.log(odds),
             "That is the change of the probability; the new probability is asked for.": truth - p,
+            "You followed the tangent, p (1 - p) per log-odd. The curve bends: go through the odds, and no change can leave 0 "
+            "and 1.": p + p * (1 - p) * change,
+            "You added a probability to log-odds: turn p into log-odds before you add.": 1 / (1 + np.exp(-(p + change))),
         },
     )
     if not np.allclose(values, truth, atol=1e-9):
@@ -352,30 +355,39 @@ def _check_monotone(answer: Function, rng: np.random.Generator) -> None:
 # how many decisions change ------------------------------------------------------------------------------------------------
 
 
-def decisions() -> float:
-    """Held-out decisions that change when the curve of the credit age is flattened."""
+def _turns() -> tuple[float, float, float]:
+    """Decisions that change, right answers lost on balance, and right answers after the curve of the credit age is flat."""
     from xailib import glassbox
     from xailib.lab.glassbox import bank
 
     fitted = bank()
-    flat = glassbox.edit_shape(fitted.model, "credit_age_years", flatten=True)
-    return float(((flat.score(fitted.X) > 0) != (fitted.score > 0)).sum())
+    score = glassbox.edit_shape(fitted.model, "credit_age_years", flatten=True).score(fitted.X)
+    before, after = ((s > 0) == fitted.y for s in (fitted.score, score))
+    return float((before != after).sum()), float(before.sum() - after.sum()), float(after.sum())
+
+
+def decisions() -> float:
+    """Held-out decisions that change when the curve of the credit age is flattened."""
+    return _turns()[0]
 
 
 def _check_decisions(answer: float, rng: np.random.Generator) -> None:
-    truth = decisions()
-    if abs(answer - truth) <= 3:
+    truth, lost, n_right = _turns()
+    n_rows = 2000
+    if abs(answer - truth) < 0.5:
         return
     named = {
-        "That is what the accuracy loses, as a number of applicants. Applicants who now get a wrong answer and others who now get "
-        "a right one cancel in it: count all who changed.": (5, 14),
-        "That is a share; the number of applicants is asked for.": (0.02, 0.06),
-        "That is a share in percent; the number of applicants is asked for.": (2.0, 4.9),
-        "That many are right after the edit; count those whose decision is not what it was.": (1560, 1610),
-        "That many decisions stayed the same.": (1905, 1935),
+        "That is about what the accuracy loses, as a number of applicants. Applicants who now get a wrong answer and others who "
+        "now get a right one cancel in it: count all who changed.": (lost, 2),
+        "That is a share; the number of applicants is asked for.": (truth / n_rows, 0.005),
+        "That is a share in percent; the number of applicants is asked for.": (100 * truth / n_rows, 0.1),
+        "That many are right after the edit; count those whose decision is not what it was.": (n_right, 2),
+        "That many decisions stayed the same.": (n_rows - truth, 2),
+        "Close, and every one of them is a person: compare `score > 0` before and after on all 2,000 rows, with the chapter's "
+        "machine and the whole curve.": (truth, 5),
     }
-    for message, (low, high) in named.items():
-        if low <= answer <= high:
+    for message, (value, within) in named.items():
+        if abs(answer - value) <= within:
             raise Mistake(message)
     if answer == 0:
         raise Mistake("Not one? A curve of a whole log-odds was taken away: compare the sign of the score before and after.")
@@ -436,6 +448,8 @@ EXERCISES = [
             WrongAnswer(lambda p, change: p / (1 - p) * np.exp(change), "returns odds", "one step remains"),
             WrongAnswer(lambda p, change: np.log(p / (1 - p)) + change, "returns log-odds", "These are log-odds"),
             WrongAnswer(lambda p, change: after(p, change) - p, "returns the change", "change of the probability"),
+            WrongAnswer(lambda p, change: p + p * (1 - p) * change, "follows the tangent", "followed the tangent"),
+            WrongAnswer(lambda p, change: 1 / (1 + np.exp(-(p + change))), "probability used as log-odds", "added a probability"),
         ],
         right=[_after_by_sigmoid, _after_by_shares],
     ),
@@ -491,6 +505,7 @@ EXERCISES = [
             WrongAnswer(1582.0, "counts right answers", "right after the edit"),
             WrongAnswer(1921.0, "counts those that stayed", "stayed the same"),
             WrongAnswer(0.0, "no change at all", "Not one?"),
+            WrongAnswer(80.0, "one applicant too many", "every one of them is a person"),
         ],
     ),
     Exercise(
@@ -508,7 +523,7 @@ EXERCISES = [
         ),
         claims={
             "a": Claim(
-                "By this model, one more prior default multiplies the odds of default by the same factor for every applicant.",
+                "By the logistic table, one more prior default multiplies the odds of default by the same factor for every applicant.",
                 True,
                 "Without a product in it, a logistic regression has one factor for everyone. Whether the *world* does is another "
                 "question: here past defaults weigh more for the poor.",
@@ -525,7 +540,7 @@ EXERCISES = [
                 "sum says something, and it says the opposite.",
             ),
             "d": Claim(
-                "The terms of the machine add up to its log-odds exactly, so nothing about how it decides is hidden from us.",
+                "The terms of the machine add up to its log-odds exactly, so its score can be recomputed by hand.",
                 True,
                 "Every row's score is the intercept plus its terms, to the last digit. That is what 'glass box' means, and all it "
                 "means.",
@@ -539,7 +554,8 @@ EXERCISES = [
             "f": Claim(
                 "If two machines differ in accuracy by less than a tenth of a point, it does not matter to customers which one we use.",
                 False,
-                "The two machines of this chapter disagree on the decision for several in a hundred, and give other reasons to many more.",
+                "The two banks of this chapter disagree on the decision for several in a hundred, and give other reasons to many "
+                "more; so do two machines of one bank, trained on other samples.",
             ),
         },
         model_answer="Tell the customer which inputs moved the score, by how much, against whom they were compared, and that another "

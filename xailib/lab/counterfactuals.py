@@ -16,10 +16,13 @@ from xailib.lab.playground import Playground, Prediction, Reading, choice, slide
 
 #: row numbers of denied applicants in the world, by the name on their file
 APPLICANTS = {"Mara": 5149, "Jon": 5381, "Edith": 5677}
-FEATURES = ("annual_income_keur", "loan_amount_keur", "debt_to_income", "employment", "credit_age_years")
-LABELS = ("income", "loan", "debt ratio", "employment", "credit age")
+FEATURES = ("annual_income_keur", "loan_amount_keur", "open_loans", "employment", "credit_age_years")
+LABELS = ("income", "loan", "open loans", "employment", "credit age")
+#: what the debt ratio loses with each open loan that is paid back, in this world
+RATIO_OF_A_LOAN = 0.1
 INCOME_STEP_KEUR, MAX_RAISE_KEUR = 1, 30
 SMALLEST_LOAN_PERCENT = 20
+MAX_PAID_BACK = 3
 EMPLOYMENTS = ("permanent", "fixed-term", "self-employed", "civil servant")
 #: an option in which a feature differs by less counts as doing the same there
 _SAME = 1e-9
@@ -46,7 +49,7 @@ def desk_lab() -> Playground:
         "margin": slider("safety margin", 0.0, 0.2, 0.0, 0.02),
         "alternatives": slider("alternatives", 1, 4, 2),
         "lock_employment": switch("employment stays", True),
-        "lock_past": switch("the past stays", True),
+        "no_waiting": switch("no waiting for credit age", True),
     }
     question = "Leave Mara's income where it is (rise by 0) and her employment too. What is left for her, with half of the loan?"
     return Playground(
@@ -54,10 +57,10 @@ def desk_lab() -> Playground:
         _draw,
         controls,
         filmstrip=[
-            {"lock_past": False},
+            {"no_waiting": False},
             {},
             {"raise_keur": 0},
-            {"raise_keur": 0, "lock_employment": False},
+            {"applicant": "Jon", "alternatives": 3},
             {"margin": 0.1},
         ],
         title="The loan officer's desk",
@@ -71,7 +74,7 @@ LABS = [desk_lab]
 
 
 def _compute(
-    applicant: str, raise_keur: int, loan_percent: int, margin: float, alternatives: int, lock_employment: bool, lock_past: bool
+    applicant: str, raise_keur: int, loan_percent: int, margin: float, alternatives: int, lock_employment: bool, no_waiting: bool
 ) -> Reading:
     """The nearest allowed rows of the applicant's file, none of which does all that another one does and more."""
     file = _file(applicant)
@@ -80,7 +83,7 @@ def _compute(
     allowed = (v[:, income] <= x[income] + raise_keur + _SAME) & (v[:, loan] >= loan_percent / 100 * x[loan] - _SAME)
     if lock_employment:
         allowed &= v[:, employment] == x[employment]
-    if lock_past:
+    if no_waiting:
         allowed &= v[:, past] == x[past]
     valid = np.flatnonzero(allowed & (file.score <= 0.5 - margin))
     chosen = _options(file, valid, alternatives)
@@ -92,7 +95,7 @@ def _compute(
     for i, k in enumerate(chosen):
         changes = ", ".join(_change(x, v[k], j) for j in _moved(x, v[k]))
         numbers[f"option {i + 1}"] = (
-            f"{changes}; distance {file.cost[k]:.2f}, risk {file.score[k]:.2f}, true risk {file.truth[k]:.2f}"
+            f"{changes}; distance {file.cost[k]:.2f}, model {file.score[k]:.2f}, truth {file.truth[k]:.2f}"
         )
     if not chosen:
         numbers["option 1"] = "none on this desk"
@@ -116,11 +119,11 @@ def _options(file: _File, valid: np.ndarray, n: int) -> list[int]:
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
-    with_limits = _compute("Mara", 0, 50, 0.0, 1, lock_employment=True, lock_past=True).numbers
-    free_past = _compute("Mara", 0, 50, 0.0, 1, lock_employment=True, lock_past=False).numbers
+    with_limits = _compute("Mara", 0, 50, 0.0, 1, lock_employment=True, no_waiting=True).numbers
+    free_past = _compute("Mara", 0, 50, 0.0, 1, lock_employment=True, no_waiting=False).numbers
     way = str(with_limits["option 1"])
-    found = "ask for less" if way.startswith("loan") else "nothing" if way.startswith("none") else "pay back other debt"
-    measured = f"With these limits: {way}. Were the past free as well: {free_past['option 1']}."
+    found = "ask for less" if way.startswith("loan") else "nothing" if way.startswith("none") else "another way"
+    measured = f"With these limits: {way}. Could she wait for an older record: {free_past['option 1']}."
     if prediction is None:
         return measured
     return f"{measured} You said {prediction}: {'as measured.' if prediction == found else 'not what the desk says.'}"
@@ -136,6 +139,9 @@ def _file(applicant: str) -> _File:
     numbers = [f for f in FEATURES if f != "employment"]
     for f in numbers:
         rows[f] = values[:, FEATURES.index(f)]
+    paid = float(x["open_loans"].iloc[0]) - values[:, FEATURES.index("open_loans")]
+    rows["open_loans"] = rows["open_loans"].astype(x["open_loans"].dtype)
+    rows["debt_to_income"] = np.round(rows["debt_to_income"] - RATIO_OF_A_LOAN * paid, 2)
     codes = values[:, FEATURES.index("employment")].astype(int)
     rows["employment"] = pd.Categorical.from_codes(codes, dtype=world.X["employment"].dtype)
     scale = counterfactuals.mad_scale(world.train[0]).loc[list(FEATURES), "scale"].to_numpy()
@@ -151,12 +157,12 @@ def _codes(x: pd.DataFrame) -> np.ndarray:
 
 
 def _values(x: pd.DataFrame) -> list[np.ndarray]:
-    """What stands on the desk for each feature: raises by the thousand, loans by the tenth, less debt, more years of record."""
-    income, loan, debt, _, past = _codes(x)
+    """Raises by the thousand, loans by the tenth, other loans paid back, posts, more years of record."""
+    income, loan, debts, _, past = _codes(x)
     return [
         np.round(income + np.arange(0, MAX_RAISE_KEUR + 1, INCOME_STEP_KEUR), 1),
         np.round(loan * np.arange(SMALLEST_LOAN_PERCENT, 101, 10) / 100, 1),
-        np.round(debt * np.array([1.0, 0.9, 0.75, 0.5]), 2),
+        debts - np.arange(min(debts, MAX_PAID_BACK) + 1),
         np.arange(len(EMPLOYMENTS), dtype=float),
         np.round(past + np.array([0.0, 0.5, 1.0, 3.0]), 1),
     ]
@@ -189,6 +195,9 @@ def _draw_changes(file: _File, chosen: list[int], raise_keur: int, loan_percent:
     x = file.before
     ax.barh(0, 100 * raise_keur / x[0], color=plots.CONTEXT, alpha=0.35, height=0.8, lw=0)
     ax.barh(1, loan_percent - 100, color=plots.CONTEXT, alpha=0.35, height=0.8, lw=0)
+    debts = file.values[:, 2]
+    if x[2]:
+        ax.barh(2, 100 * (debts.min() / x[2] - 1), color=plots.CONTEXT, alpha=0.35, height=0.8, lw=0)
     for i, k in enumerate(chosen):
         for j in _moved(x, file.values[k]):
             place = j + 0.22 * (i - (len(chosen) - 1) / 2)
@@ -213,5 +222,5 @@ def _draw_risks(file: _File, chosen: list[int], margin: float, ax: Axes) -> None
     ax.plot(places, file.truth[rows], "D", color=plots.TRUTH, ms=6, mec="black", mew=0.6, label="truth")
     ax.axhline(0.5 - margin, color=plots.POSITIVE, lw=1.5, ls="--")
     ax.set_xticks(places, ["now", *map(str, range(1, len(chosen) + 1))])
-    ax.set(ylim=(0, 1), xlim=(-0.6, 4.6), ylabel="risk of default")
+    ax.set(ylim=(0, 1), xlim=(-0.6, max(len(chosen), 2) + 0.6), ylabel="risk of default")
     ax.legend(loc="upper right", fontsize=7, ncols=2, columnspacing=0.8, handletextpad=0.3)

@@ -14,6 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from xailib import glassbox, plots, worlds
+from xailib.evaluation import mean_interval
 from xailib.glassbox import AdditiveModel
 from xailib.lab.playground import Playground, Prediction, Reading, choice, slider, switch
 
@@ -23,6 +24,8 @@ UNITS = {"annual_income_keur": "income (keur)", "credit_age_years": "credit age 
 CHOSEN_NEAR = ((0.42, 18, 30), (0.46, 40, 60), (0.56, 25, 60))
 APPLICANTS = ("applicant 1", "applicant 2", "applicant 3")
 SETTINGS = {"outer_bags": 4, "interactions": 3, "learning_rate": 0.04, "max_bins": 128, "max_interaction_bins": 16}
+#: for lines that are not in focus, dark enough on white
+PALE = "#6f6f6f"
 #: a change of accuracy below this many points is called none
 NOTICEABLE_POINTS = 1.0
 OPTIONS = ("it falls by more than a point", "it moves by less than a point", "it rises by more than a point")
@@ -63,7 +66,7 @@ def shape_lab() -> Playground:
             {"add": 0.0},
             {"add": 0.5},
             {"add": 0.0, "flatten": True, "stop": 100},
-            {"feature": FEATURES[1], "add": 0.0, "flatten": True, "stop": 100},
+            {"feature": FEATURES[1], "add": 1.0},
             {"feature": FEATURES[2], "add": -1.0, "start": 60, "stop": 100},
         ],
         title="Redraw a curve",
@@ -77,29 +80,36 @@ LABS = [shape_lab]
 
 
 def _compute(feature: str, start: int, stop: int, add: float, flatten: bool, who: str) -> Reading:
-    """Accuracy, log loss and decisions before and after, and one applicant's probability."""
+    """Accuracy with its paired interval, decisions won and lost, and the applicants' probabilities, before and after."""
     fitted = bank()
     ends = tuple(np.quantile(fitted.X_train[feature], sorted((start / 100, stop / 100))))
     edited = glassbox.edit_shape(fitted.model, feature, ends, add=add, flatten=flatten)
     score = edited.score(fitted.X)
-    before, after = ((_accuracy(s, fitted.y), log_loss(fitted.y, expit(s))) for s in (fitted.score, score))
-    chosen = fitted.applicants[APPLICANTS.index(who)]
-    p = expit([fitted.score[chosen], score[chosen]])
+    right_before, right = ((s > 0) == fitted.y for s in (fitted.score, score))
+    points, low, high = mean_interval(100 * (right.astype(float) - right_before))
+    n_lost, n_won = int((right_before & ~right).sum()), int((right & ~right_before).sum())
+    losses = [log_loss(fitted.y, expit(s)) for s in (fitted.score, score)]
+    risks = expit([fitted.score[fitted.applicants], score[fitted.applicants]])
     numbers: dict[str, float | int | str] = {
-        "held-out accuracy": f"{after[0]:.1%} (was {before[0]:.1%})",
-        "held-out log loss": f"{after[1]:.3f} (was {before[1]:.3f})",
-        "decisions that changed": f"{int(((score > 0) != (fitted.score > 0)).sum())} of {len(score):,}",
-        f"default risk of {who}": f"{p[1]:.2f} (was {p[0]:.2f}), {_decision(p[1])}",
+        "accuracy": f"{right.mean():.1%}, change {points:+.2f} ({low:+.2f} to {high:+.2f}) points",
+        "decisions turned": f"{n_lost + n_won} ({n_lost} now wrong, {n_won} now right)",
+        "risks": f"{_listed(risks[1])} (were {_listed(risks[0])})",
+        "edited": f"{UNITS[feature]} {ends[0]:g} to {ends[1]:g}",
+        "held-out log loss": f"{losses[1]:.3f} (was {losses[0]:.3f})",
     }
-    return Reading(numbers, (feature, ends, _curve(edited, feature), score, who, 100 * (after[0] - before[0])))
+    return Reading(numbers, (feature, ends, _curve(edited, feature), score, who, points))
+
+
+def _listed(risks: np.ndarray) -> str:
+    return ", ".join(f"{p:.2f}" for p in risks)
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
     points = reading.data[-1]
     found = OPTIONS[1] if abs(points) < NOTICEABLE_POINTS else OPTIONS[0] if points < 0 else OPTIONS[2]
     measured = (
-        f"Measured at the present settings: {points:+.2f} points, so {found}, while {reading.numbers['decisions that changed']} "
-        "decisions changed. Wrong turns and right turns cancel in the accuracy; the people in them do not."
+        f"Measured at the present settings: {points:+.2f} points, so {found}; decisions turned: "
+        f"{reading.numbers['decisions turned']}. Wrong turns and right turns cancel in the accuracy; the people in them do not."
     )
     if prediction is None:
         return measured
@@ -138,10 +148,6 @@ def _curve(edited: AdditiveModel, feature: str) -> np.ndarray:
     return bank().curves[feature].values + edited.score(rows) - before
 
 
-def _accuracy(score: np.ndarray, y: np.ndarray) -> float:
-    return float(((score > 0) == y).mean())
-
-
 def _decision(p: float) -> str:
     return "denied" if p > 0.5 else "approved"
 
@@ -152,20 +158,29 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
     if isinstance(figure, Figure):
         figure.set_layout_engine("none")  # fixed margins are faster, and the axes do not jump
         height = 0.76
-    left, right = figure.add_axes((0.11, 0.15, 0.43, height)), figure.add_axes((0.72, 0.15, 0.26, height))
+    left, right = figure.add_axes((0.11, 0.15, 0.40, height)), figure.add_axes((0.73, 0.15, 0.25, height))
     _draw_curves(feature, ends, curve, left)
+    _mark_applicant(feature, curve, who, left)
     _draw_applicants(score, who, right)
 
 
 def _draw_curves(feature: str, ends: tuple[float, float], curve: np.ndarray, ax: Axes) -> None:
     effect = bank().curves[feature]
     ax.axvspan(*ends, color=plots.TRUTH, alpha=0.25, lw=0, label="edited range")
-    ax.plot(effect.grid[0], effect.values, "--", color=plots.CONTEXT, lw=2, label="as learned")
+    ax.plot(effect.grid[0], effect.values, "--", color=PALE, lw=2, label="as learned")
     ax.plot(effect.grid[0], curve, color=plots.ANCHOR, lw=2, label="after the edit")
     plots.rug(effect.data[0], ax)
     ax.set(xlabel=UNITS[feature], ylabel="adds to the log-odds of default", title="The curve")
     ax.set_xlim(np.quantile(effect.grid[0], 0), np.quantile(effect.data[0], 0.995))
     ax.set_ylim(-3.6, 4.0)
+
+
+def _mark_applicant(feature: str, curve: np.ndarray, who: str, ax: Axes) -> None:
+    """Where the watched applicant stands on the curve."""
+    fitted, grid = bank(), bank().curves[feature].grid[0]
+    value = float(fitted.X[feature].iloc[fitted.applicants[APPLICANTS.index(who)]])
+    place = np.abs(grid - value).argmin()
+    ax.plot(value, curve[place], "D", color=plots.ANCHOR, mec="white", ms=8, label=who)
     ax.legend(loc="upper right", fontsize=7.5, labelspacing=0.2)
 
 
@@ -173,13 +188,13 @@ def _draw_applicants(score: np.ndarray, who: str, ax: Axes) -> None:
     fitted = bank()
     for k, (name, row) in enumerate(zip(APPLICANTS, fitted.applicants, strict=True)):
         before, after = expit(fitted.score[row]), expit(score[row])
-        colour = plots.ANCHOR if name == who else plots.CONTEXT
+        colour = plots.ANCHOR if name == who else PALE
         ax.plot([before, after], [k, k], color=colour, lw=2)
         ax.plot(before, k, "o", color="white", mec=colour, mew=1.5, ms=7, label="before" if k == 0 else None)
         ax.plot(after, k, "D", color=colour, ms=7, label="after" if k == 0 else None)
-        ax.text(after, k + 0.2, _decision(after), ha="center", fontsize=8, color=colour)
-    ax.axvline(0.5, color=plots.POSITIVE, lw=1)
-    ax.set(xlim=(0, 1), ylim=(-0.9, 2.6), yticks=range(3), yticklabels=[1, 2, 3], xlabel="probability of default")
-    ax.set_ylabel("applicant")
+    ax.axvline(0.5, color=plots.POSITIVE, lw=1, label="denied beyond", zorder=1.5)
+    names = [f"{k + 1}: {_decision(p)}" for k, p in enumerate(expit(score[fitted.applicants]))]
+    ax.set(xlim=(0, 1), ylim=(-1.5, 2.6), yticks=range(3), yticklabels=names, xlabel="probability of default")
+    ax.tick_params("y", labelsize=7.5)
     ax.set_title("The people")
-    ax.legend(loc="lower right", fontsize=7.5, ncols=2, borderpad=0.2, columnspacing=0.8, handletextpad=0.1)
+    ax.legend(loc="lower right", fontsize=7, borderpad=0.2, labelspacing=0.3)
