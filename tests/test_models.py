@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 
+from xailib import lime, shapley
 from xailib.models import batched, in_blocks
 
 
@@ -85,3 +86,16 @@ def test_texts_go_to_the_model_in_batches(kind):
 def test_other_arrays_of_one_dimension_are_refused(X):
     with pytest.raises(TypeError, match="X must be a"):
         batched(lengths, X)
+
+
+def test_explanations_are_the_same_on_a_dask_cluster(cluster):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    for explain in (lime.tabular, shapley.kernel):
+        here = explain(product, X[:6], X, batch_rows=2_000)
+        with joblib.parallel_config(backend="dask"):
+            there = explain(product, X[:6], X, batch_rows=2_000)
+        np.testing.assert_array_equal(there.values, here.values)
+
+
+def product(X: np.ndarray) -> np.ndarray:
+    return X[:, 0] * X[:, 1] + X[:, 2]
