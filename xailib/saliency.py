@@ -7,9 +7,7 @@ changes: mode, ``requires_grad``, gradients and hooks are as before, even after 
 from __future__ import annotations
 
 import copy
-import difflib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,6 +16,23 @@ import torch
 from torch import Tensor, nn
 
 from xailib import _validation as check
+from xailib._networks import (
+    Target,
+    answer,
+    arguments,
+    as_tensor,
+    blocks,
+    checked_scores,
+    class_scores,
+    known_layers,
+    module_of,
+    question,
+    require_network,
+    run_from,
+    score_gradient,
+    signs,
+    undisturbed,
+)
 from xailib.results import Heatmap
 
 __all__ = [
@@ -34,9 +49,6 @@ __all__ = [
 
 #: images per model call: small enough for caches and laptops, large enough that calls cost little
 BATCH_SIZE = 16
-
-Target = Any
-"""A class for all images, one class per image, or None for the class each image is given by the model."""
 
 
 def gradient(
@@ -87,9 +99,9 @@ def gradient(
     [[3.0, 0.0], [-1.0, 2.0]]
     """
     check.one_of(channels, "channels", ["sum", "largest"])
-    x, classes = _arguments(model, images, target, against, batch_size)
-    with _undisturbed(model):
-        parts = [_pixel_gradient(model, x[i], classes[i]) for i in _blocks(len(x), batch_size)]
+    x, classes = arguments(model, images, target, against, batch_size)
+    with undisturbed(model):
+        parts = [_pixel_gradient(model, x[i], classes[i]) for i in blocks(len(x), batch_size)]
     return _heatmap("gradient", [p._replace(values=_per_pixel(p.values, channels)) for p in parts], x)
 
 
@@ -136,14 +148,14 @@ def smoothgrad(
     check.number(noise, "noise", low=0, high=1)
     check.one_of(channels, "channels", ["sum", "largest"])
     rng = check.random_generator(random_state)
-    x, classes = _arguments(model, images, target, against, batch_size)
+    x, classes = arguments(model, images, target, against, batch_size)
     sigma = noise * np.ptp(x, axis=(1, 2, 3), keepdims=True)
 
     def noisy(image: np.ndarray, _: np.ndarray) -> np.ndarray:
         return x[image] + sigma[image] * rng.standard_normal((len(image), *x.shape[1:]), dtype=np.float32)
 
-    with _undisturbed(model):
-        classes, score = _question(_class_scores(model, x, batch_size), classes)
+    with undisturbed(model):
+        classes, score = question(class_scores(model, x, batch_size), classes)
         weights = np.full(n_samples, 1 / n_samples)
         slopes = _mean_gradient(model, x.shape, noisy, weights, classes, batch_size)
     return _heatmap(f"SmoothGrad, {n_samples} samples", [_Part(_per_pixel(slopes, channels), classes, score)], x)
@@ -196,10 +208,10 @@ def integrated_gradients(
     [[3.0, 3.0]]
     """
     check.number(steps, "steps", low=1, integer=True)
-    x, classes = _arguments(model, images, target, against, batch_size)
+    x, classes = arguments(model, images, target, against, batch_size)
     baselines = _baselines(baseline, x)
-    with _undisturbed(model):
-        classes, score = _question(_class_scores(model, x, batch_size), classes)
+    with undisturbed(model):
+        classes, score = question(class_scores(model, x, batch_size), classes)
         paths = [_one_path(model, x, b, classes, steps, batch_size) for b in baselines]
     values, start = (np.mean(part, axis=0) for part in zip(*paths, strict=True))
     many = f", {len(baselines)} baselines" if len(baselines) > 1 else ""
@@ -366,13 +378,13 @@ def cam(
     -----
     Zhou et al. (2016), eq. 2. No gradient is needed. Taught in chapter 8.
     """
-    linear = _module(model, head, "head")[1]
+    linear = module_of(model, head, "head")[1]
     if not isinstance(linear, nn.Linear):
         raise TypeError(f"head must be a linear layer, not {type(linear).__name__}: CAM reads its weights; use gradcam instead.")
-    x, classes = _arguments(model, images, target, against, batch_size)
-    name, module = _module(model, layer)
-    with _undisturbed(model):
-        parts = [_cam_block(model, module, name, linear, x[i], classes[i]) for i in _blocks(len(x), batch_size)]
+    x, classes = arguments(model, images, target, against, batch_size)
+    name, module = module_of(model, layer)
+    with undisturbed(model):
+        parts = [_cam_block(model, module, name, linear, x[i], classes[i]) for i in blocks(len(x), batch_size)]
     return _heatmap(f"CAM at {name}", parts, x)
 
 
@@ -398,9 +410,9 @@ def randomise_layers(model: nn.Module, layers: Sequence[str], *, random_state: A
     -----
     The layers initialise themselves as they did before training. Taught in chapter 8.
     """
-    _known_layers(model, layers)
+    known_layers(model, layers)
     copied = copy.deepcopy(model)
-    chosen = [_module(copied, name)[1] for name in layers]
+    chosen = [module_of(copied, name)[1] for name in layers]
     seed = int(check.random_generator(random_state).integers(2**31))
     with torch.random.fork_rng(devices=[]):  # the layers draw from torch's global generator: put it back afterwards
         torch.manual_seed(seed)
@@ -445,8 +457,8 @@ def cascading_randomisation(
     chapter 8.
     """
     check.function(explain, "explain")
-    _require_network(model)
-    names = _layers_with_weights(model)[::-1] if layers is None else _known_layers(model, layers)
+    require_network(model)
+    names = _layers_with_weights(model)[::-1] if layers is None else known_layers(model, layers)
     rng = check.random_generator(random_state)
     maps = {"trained": check.instance(explain(model), Heatmap, "the result of explain")}
     for name in names:
@@ -483,74 +495,26 @@ def _layer_map(
     batch_size: int,
 ) -> Heatmap:
     """Run the model block by block, differentiate its tail, and combine activations and gradients by ``rule``."""
-    x, classes = _arguments(model, images, target, against, batch_size)
-    name, module = _module(model, layer)
+    x, classes = arguments(model, images, target, against, batch_size)
+    name, module = module_of(model, layer)
     check.flag(relu, "relu")
     parts = []
-    with _undisturbed(model):
-        for i in _blocks(len(x), batch_size):
-            A, scores = _run_from(model, module, name, x[i])
-            G, chosen, score = _score_gradient(scores, A, classes[i], f"layer {name!r}")
+    with undisturbed(model):
+        for i in blocks(len(x), batch_size):
+            A, scores = run_from(model, module, name, x[i])
+            G, chosen, score = score_gradient(scores, A, classes[i], f"layer {name!r}")
             M = rule(A.detach(), G).cpu().numpy()
             parts.append(_Part(np.maximum(M, 0) if relu else M, chosen, score))
     return _heatmap(f"{method} at {name}", parts, x)
 
 
-# --- running a model without leaving a trace ---
-
-
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, frozen parameters, gradients on; afterwards every submodule and parameter is as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    try:
-        model.eval()
-        for p in trainable:
-            p.requires_grad_(False)
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for p in trainable:
-            p.requires_grad_(True)
-
-
-def _run_from(model: nn.Module, module: nn.Module, name: str, images: np.ndarray) -> tuple[Tensor, Tensor]:
-    """One forward pass whose graph begins at the output of ``module``: that activation (n, k, h, w), and the scores."""
-    leaves: list[Tensor] = []
-
-    def cut(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
-        _check_activation(output, name, already_seen=bool(leaves))
-        # own memory on both sides: neither an in-place layer behind nor one that aliases its input can change the leaf
-        leaves.append(output.detach().clone().requires_grad_())
-        return leaves[0].clone()
-
-    hook = module.register_forward_hook(cut)
-    try:
-        scores = _checked_scores(_answer(model, _tensor(model, images)), len(images))
-    finally:
-        hook.remove()
-    if not leaves:
-        raise ValueError(f"layer {name!r} did not run in the forward pass: choose a layer that the model calls.")
-    return leaves[0], scores
-
-
-def _score_gradient(scores: Tensor, leaf: Tensor, classes: np.ndarray, what: str) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Gradient of each image's score at ``leaf``; images do not mix in evaluation mode, so one sum serves all."""
-    chosen, score = _question(scores.detach().cpu().numpy(), classes)
-    total = (scores * torch.as_tensor(_signs(chosen, scores.shape[1])).to(scores)).sum()
-    G = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
-    if G is None:
-        raise ValueError(f"the class score does not depend on {what}, so there is nothing to explain: choose another.")
-    return G, chosen, score
+# --- gradients at the pixels, and their means along a path or over noise ---
 
 
 def _pixel_gradient(model: nn.Module, images: np.ndarray, classes: np.ndarray) -> _Part:
-    leaf = _tensor(model, images).requires_grad_()
-    scores = _checked_scores(_answer(model, leaf.clone()), len(images))
-    G, chosen, score = _score_gradient(scores, leaf, classes, "the pixels")
+    leaf = as_tensor(model, images).requires_grad_()
+    scores = checked_scores(answer(model, leaf.clone()), len(images))
+    G, chosen, score = score_gradient(scores, leaf, classes, "the pixels")
     return _Part(G.cpu().numpy(), chosen, score)
 
 
@@ -564,7 +528,7 @@ def _mean_gradient(
 ) -> np.ndarray:
     """Weighted mean over several points per image; (image, point) pairs fill the batches, so one image is as fast as many."""
     total = np.zeros(shape)
-    for block in _blocks(shape[0] * len(weights), batch_size):
+    for block in blocks(shape[0] * len(weights), batch_size):
         image, point = np.divmod(np.arange(block.start, block.stop), len(weights))
         slopes = _pixel_gradient(model, points(image, point), classes[image]).values
         for i, weight, slope in zip(image, weights[point], slopes, strict=True):
@@ -583,7 +547,7 @@ def _one_path(
         return baseline[image] + alpha[point] * difference[image]
 
     slopes = _mean_gradient(model, x.shape, on_the_line, weights / 2, classes, batch_size)
-    _, start = _question(_class_scores(model, baseline, batch_size), classes)
+    _, start = question(class_scores(model, baseline, batch_size), classes)
     return _per_pixel(difference * slopes, "sum"), start
 
 
@@ -591,12 +555,12 @@ def _cam_block(
     model: nn.Module, module: nn.Module, name: str, linear: nn.Linear, images: np.ndarray, classes: np.ndarray
 ) -> _Part:
     """Class activation maps of one batch, once they are shown to add up to the score."""
-    A, scores = (t.detach().cpu().numpy() for t in _run_from(model, module, name, images))
-    chosen, score = _question(scores, classes)
+    A, scores = (t.detach().cpu().numpy() for t in run_from(model, module, name, images))
+    chosen, score = question(scores, classes)
     W = linear.weight.cpu().numpy()
     if A.shape[1] != W.shape[1] or scores.shape[1] != W.shape[0]:
         raise ValueError(f"head has weights {W.shape}, which do not join layer {name!r} of {A.shape[1]} channels to the scores.")
-    sign = _signs(chosen, len(W))
+    sign = signs(chosen, len(W))
     M = np.einsum("nk,nkhw->nhw", sign @ W, A)
     bias = 0.0 if linear.bias is None else sign @ linear.bias.cpu().numpy()
     if not np.allclose(M.mean(axis=(1, 2)) + bias, score, rtol=1e-3, atol=1e-3):
@@ -623,104 +587,6 @@ def _heatmap(method: str, parts: list[_Part], x: np.ndarray) -> Heatmap:
     return Heatmap(values, target, method, x.shape[2:], score, against=against if against[0] >= 0 else None)
 
 
-def _arguments(model: Any, images: Any, target: Target, against: Target, batch_size: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Checked images (n, c, h, w) and classes (n, 2); -1 stands for "the predicted class" and for "no second class"."""
-    _require_network(model)
-    check.number(batch_size, "batch_size", low=1, integer=True)
-    x = check.images(images)
-    return x, np.column_stack([_one_class_each(target, "target", len(x)), _one_class_each(against, "against", len(x))])
-
-
-def _one_class_each(given: Target, name: str, n: int) -> np.ndarray:
-    if given is None:
-        return np.full(n, -1)
-    classes = np.asarray(given)
-    if classes.dtype.kind not in "iu" or classes.ndim > 1 or (classes < 0).any():
-        raise ValueError(f"{name} must be a class number from 0, one class number per image, or None, not {check.shown(given)}.")
-    if classes.ndim == 1 and len(classes) != n:
-        raise ValueError(f"{name} must have one class per image: {n} images, {len(classes)} classes.")
-    return np.broadcast_to(classes, n).astype(int)
-
-
-def _question(scores: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The classes with predictions filled in, and the score to explain: of one class, or the difference of two."""
-    k = scores.shape[1]
-    if classes.max() >= k:
-        name = "target" if classes[:, 0].max() >= k else "against"
-        raise ValueError(f"{name} {classes.max()} is out of range: the model has {k} classes, 0 to {k - 1}.")
-    chosen = classes.copy()
-    chosen[:, 0] = np.where(classes[:, 0] < 0, scores.argmax(axis=1), classes[:, 0])
-    return chosen, (scores * _signs(chosen, k)).sum(axis=1)
-
-
-def _signs(classes: np.ndarray, k: int) -> np.ndarray:
-    """(n, k): 1 for the class explained, -1 for the one it is set against."""
-    target, against = classes.T[:, :, None]
-    return (np.arange(k) == target) * 1.0 - (np.arange(k) == against)
-
-
-def _class_scores(model: nn.Module, x: np.ndarray, batch_size: int) -> np.ndarray:
-    with torch.no_grad():
-        parts = [_checked_scores(_answer(model, _tensor(model, x[i])), i.stop - i.start) for i in _blocks(len(x), batch_size)]
-    return torch.cat(parts).cpu().numpy()
-
-
-def _checked_scores(scores: Any, n: int) -> Tensor:
-    shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != n:
-        raise ValueError(f"model must return class scores of shape (n, k): {n} images in, {shape} back.")
-    if not torch.isfinite(scores.detach()).all():
-        raise ValueError("model returned missing or infinite scores: check it on these images before explaining it.")
-    return scores
-
-
-def _check_activation(output: Any, name: str, *, already_seen: bool) -> None:
-    if already_seen:
-        raise ValueError(
-            f"layer {name!r} runs more than once in a forward pass: give a layer that runs once, such as the block around it."
-        )
-    if not isinstance(output, Tensor) or output.ndim != 4:
-        given = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(
-            f"layer {name!r} must give maps of shape (n, channels, h, w), but gives {given}: choose a convolution or its block."
-        )
-
-
-def _module(model: Any, layer: Any, what: str = "layer") -> tuple[str, nn.Module]:
-    """(dotted name, module) of a layer given either way; the message lists the layers there are."""
-    _require_network(model)
-    named = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
-    for name, module in named.items():
-        if layer is module or (isinstance(layer, str) and layer == name):
-            return name, module
-    near = difflib.get_close_matches(str(layer), named, n=1) if isinstance(layer, str) else []
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    given = repr(layer) if isinstance(layer, str) else type(layer).__name__
-    raise ValueError(f"{what} {given} is not part of the model{hint}; its layers are {check.listed(named)}.")
-
-
-def _known_layers(model: Any, layers: Any) -> list[str]:
-    """Names of layers that the model has, at least one."""
-    _require_network(model)
-    if isinstance(layers, str) or not np.iterable(layers) or not list(layers):
-        raise ValueError(f"layers must be a list of layer names with at least one entry, not {check.shown(layers)}.")
-    return [_module(model, name)[0] for name in layers]
-
-
-def _require_network(model: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch module, not {type(model).__name__}: gradients need one.")
-
-
-def _answer(model: nn.Module, x: Tensor) -> Any:
-    """What the model returns; images that do not go through it get a sentence, and torch's own words as its cause."""
-    try:
-        return model(x)
-    except RuntimeError as error:
-        fit = "give images of the size and with the channels it was made for"
-        raise ValueError(f"images of shape {tuple(x.shape)} do not go through the model: {fit}.") from error
-
-
 def _baselines(baseline: Any, x: np.ndarray) -> list[np.ndarray]:
     """Each baseline as an array shaped like the images."""
     given = baseline if isinstance(baseline, list) else [baseline]
@@ -736,17 +602,6 @@ def _fitting(baseline: Any, x: np.ndarray) -> np.ndarray:
             f"baseline must be a number, an image {x.shape[1:]} or one image each {x.shape}, but its shape is {values.shape}."
         )
     return values
-
-
-def _tensor(model: nn.Module, images: np.ndarray) -> Tensor:
-    """Images in the type and on the device of the model's parameters."""
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(1, dtype=torch.float64))
-    own = np.array(images, dtype=np.float64 if first.dtype == torch.float64 else np.float32, order="C")
-    return torch.from_numpy(own).to(first)
-
-
-def _blocks(n: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def _per_pixel(values: np.ndarray, channels: str) -> np.ndarray:
