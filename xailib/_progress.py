@@ -18,4 +18,4 @@ def progress(steps: Iterable[StepT], total: int, desc: str) -> Iterator[StepT]:
     for notebooks overlooks that variable.
     """
     off = total < 2 or os.environ.get("TQDM_DISABLE", "") not in ("", "0")
-    return iter(tqdm(steps, total=total, desc=desc, delay=10, leave=False, disable=off))
+    return iter(steps) if off else iter(tqdm(steps, total=total, desc=desc, delay=10, leave=False))

@@ -79,7 +79,7 @@ def fit_local(
     .. math:: \hat\beta = (Z_c^\top W Z_c + \alpha I)^{-1} Z_c^\top W y_c, \qquad
         \widehat{\mathrm{Cov}} = A^{-1} \Bigl(\tfrac{n}{n-p-1} \textstyle\sum_i w_i^2 e_i^2 z_{c,i} z_{c,i}^\top\Bigr) A^{-1}
 
-    with :math:`Z_c, y_c` centred at their weighted means and :math:`A` the inverted matrix.
+    with :math:`A = Z_c^\top W Z_c + \alpha I`, residuals :math:`e`, and :math:`Z_c, y_c` centred at their weighted means.
 
     Parameters
     ----------
@@ -601,23 +601,23 @@ def _fit(
 ) -> LocalFit:  # fmt: skip
     """:func:`fit_local` without its checks."""
     n, p = Z.shape
-    total = w.sum()
+    total, root = w.sum(), np.sqrt(w)
     z_mean, y_mean = w @ Z / total, w @ y / total
-    Zc, yc = Z - z_mean, y - y_mean
-    WZ = Zc * w[:, None]
-    gram, product = Zc.T @ WZ, WZ.T @ yc
+    Zw, yw = Z - z_mean, root * (y - y_mean)  # times the root of the weights: then it is ordinary least squares
+    Zw *= root[:, None]
+    gram, product = Zw.T @ Zw, Zw.T @ yw
     constant = [j for j in np.flatnonzero(np.diag(gram) <= 1e-20 * total * z_mean**2) if Z[:, j].min() == Z[:, j].max()]
     for j in constant:  # what is left of it is the rounding error of its mean
-        Zc[:, j] = WZ[:, j] = gram[j] = gram[:, j] = product[j] = 0.0
+        Zw[:, j] = gram[j] = gram[:, j] = product[j] = 0.0
     chosen = np.arange(p)
     if n_features is not None and n_features < p:
         chosen = _SELECTORS[selection](gram, product, Z[0], n_features, n)
-        Zc, WZ = Zc[:, chosen], WZ[:, chosen]
+        Zw = Zw[:, chosen]
     inverse = _inverse(gram[np.ix_(chosen, chosen)] + ridge * np.eye(len(chosen)))
     beta = inverse @ product[chosen]
-    residuals = yc - Zc @ beta
-    around, missed = w @ yc**2, w @ residuals**2
-    scores = np.multiply(WZ, residuals[:, None], out=WZ)
+    residuals = yw - Zw @ beta
+    around, missed = yw @ yw, residuals @ residuals
+    scores = np.multiply(Zw, residuals[:, None], out=Zw)
     covariance = inverse @ (scores.T @ scores) @ inverse * n / max(n - len(chosen) - 1, 1)
     coefficients, std_errors = np.zeros(p), np.zeros(p)
     coefficients[chosen], std_errors[chosen] = beta, np.sqrt(np.maximum(np.diag(covariance), 0))
@@ -673,17 +673,18 @@ def _fits(
     z: np.ndarray, y: np.ndarray, width: float, ridge: float, n_features: int | None, selection: str
 ) -> tuple[list[LocalFit], np.ndarray, np.ndarray]:
     """One fit for each output, the instance's z, and how many samples count on the emptier side of each bin."""
-    away = z - z[0]
-    w = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * width**2))
+    z = z.astype(float, copy=False)  # with bins they are booleans
+    squared_distance = np.einsum("ij,ij->i", z, z) - 2 * (z @ z[0]) + z[0] @ z[0]
+    w = np.exp(-squared_distance / (2 * width**2))
     return [_fit(z, column, w, ridge, n_features, selection) for column in y.T], z[0], _fewer_side(z, w)
 
 
 def _fewer_side(z: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Kish's number of the samples with z = 1 and of those with z = 0; the smaller, feature by feature."""
-    totals, squares = w @ z, w**2 @ z
+    counts, totals, squares = np.array([np.ones(len(w)), w, w**2]) @ z
     inside = np.divide(totals**2, squares, out=np.zeros_like(totals), where=squares > 0)
     totals, squares = np.maximum(w.sum() - totals, 0), w @ w - squares
-    outside = np.divide(totals**2, squares, out=np.zeros_like(totals), where=(squares > 0) & (z.min(axis=0) == 0))
+    outside = np.divide(totals**2, squares, out=np.zeros_like(totals), where=(squares > 0) & (counts < len(w)))
     return np.minimum(inside, outside)
 
 
@@ -727,7 +728,7 @@ class _Pool:
     def stack(self, parts: list[Any]) -> Any:
         """Rows of several instances as one table of the caller's kind."""
         if self.matrix is not None:
-            return np.concatenate(parts)
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
         joined = parts[0] if len(parts) == 1 else [_joined([part[j] for part in parts]) for j in range(len(self.names))]
         return pd.DataFrame(dict(enumerate(joined)), copy=False).set_axis(self.labels, axis=1)
 
@@ -750,7 +751,7 @@ def _pool(predict: Any, X: Any, background: Any) -> _Pool:
         both = np.concatenate([background, X])
         plain = both.dtype.kind in "biuf"
         numeric = np.array([plain or check.is_numeric(pd.Series(column).infer_objects()) for column in both.T])
-        matrix = both.astype(float) if plain else both
+        matrix = both.astype(float, copy=False) if plain else both
         return _Pool(list(matrix.T), check.feature_names(X), None, m, numeric, matrix)
     for name in X.columns:
         if (
@@ -765,9 +766,9 @@ def _pool(predict: Any, X: Any, background: Any) -> _Pool:
 
 
 def _require_variation(background: Any) -> None:
-    """Numbers are compared all at once; only a suspicious column, or a category, is looked at more closely."""
+    """Only a column that begins and ends with the same number, or a category, is looked at more closely."""
     if isinstance(background, np.ndarray) and background.dtype.kind in "biuf":
-        suspicious = np.flatnonzero(background.min(axis=0) == background.max(axis=0)).tolist()
+        suspicious = np.flatnonzero(background[0] == background[-1]).tolist()
     else:
         suspicious = list(range(background.shape[1]))
     for j in suspicious:
@@ -783,12 +784,12 @@ def _flat(places: np.ndarray) -> np.ndarray:
 
 def _all_codes(pool: _Pool, bins: int) -> np.ndarray:
     """Number of the bin or category of every value in the pool, column by column."""
-    return np.column_stack(
-        [
-            _codes(pool, j, bins) if pool.numeric[j] else pd.factorize(np.asarray(pool.columns[j]))[0]
-            for j in range(len(pool.names))
-        ]
-    )
+    codes = {j: pd.factorize(np.asarray(pool.columns[j]))[0] for j in np.flatnonzero(~pool.numeric).tolist()}
+    numeric = np.flatnonzero(pool.numeric).tolist()
+    if numeric:
+        numbers = np.array([pool.numbers(j) for j in numeric])
+        codes |= dict(zip(numeric, _bin_codes(numbers, pool.n_background, bins), strict=True))
+    return np.column_stack([codes[j] for j in range(len(codes))])
 
 
 def _by_bins(pool: _Pool, codes: np.ndarray) -> Callable[[int, int, np.random.Generator], tuple[Any, np.ndarray]]:
@@ -799,7 +800,7 @@ def _by_bins(pool: _Pool, codes: np.ndarray) -> Callable[[int, int, np.random.Ge
         places[0] = pool.n_background + i
         flat = _flat(places)
         z = codes.take(flat) == codes[pool.n_background + i]
-        return pool.take(places, flat), z.astype(float)
+        return pool.take(places, flat), np.asfortranarray(z)  # the fit is faster column by column
 
     return draw
 
@@ -809,15 +810,23 @@ def _own_share(codes: np.ndarray, n_background: int) -> np.ndarray:
     return np.array([(codes[:n_background] == own).mean(axis=0) for own in codes[n_background:]])
 
 
-def _codes(pool: _Pool, j: int, bins: int) -> np.ndarray:
-    """Number of the quantile bin of every value, closed on the right; a bin for the largest value where it fills all others."""
-    values = pool.numbers(j)
-    known = np.sort(values[: pool.n_background])
-    edges = np.unique(np.interp(np.arange(1, bins) / bins * (len(known) - 1), np.arange(len(known)), known))
-    edges = edges[edges < known[-1]]
-    if len(edges) == 0:
-        edges = known[known < known[-1]][-1:]
-    return np.add.reduce([values > edge for edge in edges], dtype=np.int32)  # faster than a search for few edges
+def _bin_codes(numbers: np.ndarray, n_background: int, bins: int) -> np.ndarray:
+    """For each row of numbers how many quantiles of its background they exceed: quantile bins, closed on the right.
+
+    Where the largest value fills all of them but the last, it has that bin for itself.
+    """
+    known = np.sort(numbers[:, :n_background], axis=1)
+    largest = known[:, -1:]
+    place = np.arange(1, bins) / bins * (n_background - 1)
+    below = place.astype(int)
+    edges = known[:, below] + (known[:, below + 1] - known[:, below]) * (place - below)
+    edges[edges == largest] = np.inf
+    for j in np.flatnonzero(np.isinf(edges).all(axis=1)):
+        edges[j, 0] = known[j][known[j] < largest[j]][-1]
+    codes = np.zeros(numbers.shape, dtype=np.min_scalar_type(bins))
+    for edge in edges.T:
+        codes += numbers > edge[:, None]  # faster than a search for few edges
+    return codes
 
 
 def _by_normals(pool: _Pool, around: str) -> Callable[[int, int, np.random.Generator], tuple[Any, np.ndarray]]:
@@ -837,7 +846,9 @@ def _by_normals(pool: _Pool, around: str) -> Callable[[int, int, np.random.Gener
             rows = np.multiply(steps, scale, order="C")
             rows += middle
             rows[0] = own
-            return rows, (rows - own) / scale
+            z = rows - own
+            z /= scale
+            return rows, z
         places[0] = m + i
         rows, z = pool.take(places), np.empty(places.shape)
         for j in range(len(pool.names)):

@@ -665,6 +665,11 @@ def _mixed(X: Any, which: np.ndarray, masks: np.ndarray, donors: Any, chosen: np
     return pd.DataFrame({c: stacked[c].array.take(at) for c, at in zip(X.columns, places, strict=True)}, copy=False)
 
 
+def _differs(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Where x differs from some row of z, column by column."""
+    return (x != z[0]) | (z != z[0]).any(axis=0)
+
+
 def _is_block(table: Any) -> bool:
     """True if the table is one block of memory: an array, or a DataFrame of one numeric type."""
     if isinstance(table, np.ndarray):
@@ -741,10 +746,11 @@ class _Task:
 
     def _who_counts(self) -> list[np.ndarray]:
         """For each instance the players with a column in which it differs from some background row."""
-        differs = np.empty(self.X.shape, dtype=bool)
-        for j in range(self.X.shape[1]):
-            x, z = np.asarray(_column(self.X, j)), np.asarray(_column(self.value.table, j))
-            differs[:, j] = (x != z[0]) | (z != z[0]).any()
+        if _is_block(self.X) and _is_block(self.value.table):
+            differs = _differs(np.asarray(self.X), np.asarray(self.value.table))
+        else:
+            columns = ((np.asarray(_column(t, j)) for t in (self.X, self.value.table)) for j in range(self.X.shape[1]))
+            differs = np.column_stack([_differs(x, z) for x, z in columns])
         players = [np.unique(self.player_of_column[row]) for row in differs]
         return [who if len(who) else np.array([0]) for who in players]  # somebody must play, if only for nothing
 
@@ -756,12 +762,14 @@ class _Task:
 
     def _worths(self, which: np.ndarray, masks: np.ndarray, k: int) -> np.ndarray:
         """Mean prediction of each coalition, (m, k), in model calls of at most ``batch_rows`` rows."""
-        worths, per_call = [np.empty((0, k))], max(1, self.batch_rows // self.value.n_rows)
-        parts = np.array_split(np.arange(len(which)), -(-len(which) // per_call)) if len(which) else []
+        if len(which) == 0:
+            return np.empty((0, k))
+        per_call, worths = max(1, self.batch_rows // self.value.n_rows), []
+        parts = np.array_split(np.arange(len(which)), -(-len(which) // per_call))
         for part in progress(parts, len(parts), "model calls"):
             outputs = self._outputs(self.value.rows(self.X, which[part], masks[part]))
             worths.append(outputs.reshape(len(part), self.value.n_rows, -1).mean(axis=1))
-        return np.concatenate(worths[len(worths) > 1 :])
+        return np.concatenate(worths)
 
     def _fields(
         self, method: str, shares: Sequence[Shares], counts: np.ndarray, players: list[np.ndarray], empty: Any, full: Any
@@ -980,9 +988,11 @@ def _kernel_plan(d: int, n: int, rng: np.random.Generator) -> Plan:
 def _regression_shares(S: np.ndarray, u: np.ndarray, total: np.ndarray, n_drawn: np.ndarray) -> Shares:
     r"""Weighted least squares of half the differences between complements, under the constraint that the values sum to ``total``.
 
-    Written for the deviations from equal shares, which sum to zero, so that the constraint needs no multiplier.
+    Written for the deviations from equal shares, which sum to zero, so that the constraint needs no multiplier. The subsets S
+    stand in the order of their size, ``n_drawn`` of each.
     """
-    d, size = S.shape[1], S.sum(axis=1)
+    d = S.shape[1]
+    size = np.repeat(np.arange(1, d // 2 + 1), n_drawn)
     n_all = np.array([_n_pairs(d, s) for s in range(1, d // 2 + 1)])
     mass = _size_mass(d)
     weight = (mass / n_drawn)[size - 1]
@@ -993,11 +1003,10 @@ def _regression_shares(S: np.ndarray, u: np.ndarray, total: np.ndarray, n_drawn:
     deviations = (weight[:, None] * influence).T @ y
     leverage = weight * (Z * influence).sum(axis=1)
     residual = (y - Z @ deviations) / (1 - leverage)[:, None]  # what each pair misses when it is left out
-    variance = np.zeros_like(deviations)
-    for s in np.flatnonzero(n_drawn < n_all):
-        drawn = size == s + 1
-        part = mass[s] * influence[drawn][:, :, None] * residual[drawn][:, None, :]
-        variance += (1 - n_drawn[s] / n_all[s]) * part.var(axis=0, ddof=1) / n_drawn[s]
+    part = influence[:, :, None] * residual[:, None]
+    mean = np.add.reduceat(part, np.cumsum(n_drawn) - n_drawn) / n_drawn[:, None, None]
+    spread = mass**2 * (1 - n_drawn / n_all) / (n_drawn * np.maximum(n_drawn - 1, 1))
+    variance = np.einsum("i,ijk->jk", spread[size - 1], (part - mean[size - 1]) ** 2)
     return (total / d + deviations).T, np.sqrt(variance).T
 
 

@@ -70,7 +70,7 @@ plots.show(fig, "LIME's eight largest weights for Nora: not being on the fraud l
 print(explanation.details["warning"])
 
 # %% [markdown]
-# Red pushes towards default, blue away; lines are 95 % intervals of the sampling. Read the longest bar: the strongest thing LIME has to say about Nora is that she is *not* on the fraud list. Neither are 99.5 % of all applicants. The result also warns us: by the rule at the end of this chapter, the chart should not be shown.
+# Red pushes towards default, blue away; lines are 95 % intervals of the sampling. Read the longest bar: the strongest thing LIME has to say about Nora is that she is *not* on the fraud list. Neither are more than 99 % of all applicants. The result also warns us: by the rule at the end of this chapter, the chart should not be shown.
 #
 # Is this a computing error? The rule's exact Shapley value (chapter 5) for the same feature is almost nothing:
 

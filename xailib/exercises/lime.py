@@ -638,8 +638,8 @@ EXERCISES = [
             "e": Claim(
                 "A weight of -0.4 for not being on the fraud list need not say anything special about this applicant.",
                 True,
-                "It compares her bin with all others, here with the half per cent who are on the list. 99.5 % of all applicants "
-                "would get the same line.",
+                "It compares her bin with all others, here with the half per cent who are on the list. More than 99 % of all "
+                "applicants would get the same line.",
             ),
             "f": Claim(
                 "An applicant whose income moves up within its quartile bin gets the same weight for income.",

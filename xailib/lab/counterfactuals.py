@@ -44,14 +44,14 @@ def desk_lab() -> Playground:
     """Limits on income, loan and employment, a margin below the threshold, and how many alternatives are asked for."""
     controls = {
         "applicant": choice("applicant", list(APPLICANTS)),
-        "raise_keur": slider("income may rise by (keur)", 0, MAX_RAISE_KEUR, 15, INCOME_STEP_KEUR),
-        "loan_percent": slider("loan at least (% of wish)", SMALLEST_LOAN_PERCENT, 100, 50, 10),
+        "raise_keur": slider("raise up to (keur)", 0, MAX_RAISE_KEUR, 15, INCOME_STEP_KEUR),
+        "loan_percent": slider("loan from (% of wish)", SMALLEST_LOAN_PERCENT, 100, 50, 10),
         "margin": slider("safety margin", 0.0, 0.2, 0.0, 0.02),
         "alternatives": slider("alternatives", 1, 4, 2),
         "lock_employment": switch("employment stays", True),
         "no_waiting": switch("no waiting for credit age", True),
     }
-    question = "Leave Mara's income where it is (rise by 0) and her employment too. What is left for her, with half of the loan?"
+    question = "Leave Mara's income where it is (raise up to 0) and her employment too. What is left for her, with half of the loan?"
     return Playground(
         _compute,
         _draw,

@@ -70,7 +70,7 @@ def background_lab() -> Playground:
         "rows": slider("rows of it", 1, 200, 100),
     }
     question = (
-        "Bela has one prior default. Compared with everyone it counts against him. Compare him with the *refused* "
+        "Bela has one prior default. Compared with everyone it counts against him. Compare him with the refused "
         "applicants: what is its share now?"
     )
     return Playground(
