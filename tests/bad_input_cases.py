@@ -5,7 +5,7 @@ A new public function, or a new parameter, without an entry here makes test_bad_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -227,6 +227,11 @@ def classifier() -> LogisticRegression:
     return LogisticRegression().fit(ARRAY, CLASSES)
 
 
+def curious() -> Iterator[np.ndarray]:
+    """A talk with the model: asks about the table once."""
+    yield ARRAY
+
+
 MODELS = {
     "models.predictor": Case(
         models.predictor,
@@ -247,6 +252,19 @@ MODELS = {
             "batch_rows": whole(0),
             "n_jobs": [TEXT, Bad("zero", 0), Bad("a fraction", 1.5)],
             "desc": Anything("a label"),
+        },
+    ),
+    "models.side_by_side": Case(
+        models.side_by_side,
+        lambda: {"talks": [curious()], "ask": Counted(lambda rows: rows.sum(axis=1))},
+        {
+            "talks": [NOTHING, TEXT, Bad("a number", 3), Bad("no generator", [len]), Bad("one talk alone", curious())],
+            "ask": [
+                NOTHING,
+                TEXT,
+                Bad("one answer too many", lambda rows: np.zeros(len(rows) + 1), "ask must return one answer per row", late=True),
+                Bad("a single number", lambda rows: 1.0, "ask must return one answer per row", late=True),
+            ],
         },
     ),
     "models.batched": Case(

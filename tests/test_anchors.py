@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from xailib import anchors, worlds, zoo
+from xailib import anchors, models, worlds, zoo
 from xailib.results import Anchor, Condition
 
 NORMAL = np.random.default_rng(0).normal(size=(2000, 5))
@@ -300,9 +300,9 @@ def test_a_race_keeps_the_best_rules():
             hit = draws < self.p[rule[0]]
             return np.column_stack([np.full(len(draws), 1), hit])
 
-    judge = anchors._Drawn(Coins(), anchors._Settings(0.95, 0.05, beam_width=2), np.random.default_rng(0))
+    judge = anchors._Drawn(Coins(), anchors._Settings(0.95, 0.05, beam_width=2), np.random.default_rng(0), 1)
     race = judge.best([(c,) for c in range(12)])
-    kept, _ = anchors._side_by_side([race], lambda rows: rows[:, 1], [1])[0]
+    kept, _ = models.side_by_side([race], lambda rows: rows[:, 1])[0]
     assert min(Coins.p[rule[0]] for rule in kept) >= Coins.p[-2] - 0.1
 
 

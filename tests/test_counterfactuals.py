@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import matplotlib as mpl
 import numpy as np
@@ -262,7 +263,7 @@ def test_nearest_leaf_for_three_classes():
         assert model.predict(cf.nearest_leaf(model, x, target=target).rows.to_numpy())[0] == target
 
 
-def search_ratios(depth: int, seeds: range) -> np.ndarray:
+def search_ratios(depth: int, seeds: Iterable[int]) -> np.ndarray:
     """Distance of the search over the optimum, five instances of each tree."""
     ratios = []
     for seed in seeds:
@@ -280,12 +281,17 @@ def test_search_comes_within_a_tenth_of_the_optimum_of_a_tree():
     assert ratios.max() <= 1.1
 
 
+def test_search_keeps_ways_that_are_dear_until_their_changes_are_taken_back():
+    """Deep trees where the cheapest rows at first are all one way with idle changes added, and a better way is dearer."""
+    assert search_ratios(10, [33, 87, 170, 177, 239, 296]).max() <= 1.1
+
+
 @pytest.mark.full
-@pytest.mark.parametrize(("depth", "within"), [(4, 0.995), (6, 0.98), (10, 0.96)])
-def test_search_on_deeper_trees(depth, within):
-    """Slivers between two splits can hide from any search that only asks: most instances still are within a tenth."""
-    ratios = search_ratios(depth, range(100))
-    assert np.mean(ratios <= 1.1) >= within
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("depth", [4, 6, 10])
+def test_search_on_a_thousand_instances_of_trees(depth):
+    ratios = search_ratios(depth, range(200))
+    assert ratios.max() <= 1.1
     assert np.median(ratios) <= 1.01
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xailib import lime, shapley
-from xailib.models import batched, in_blocks
+from xailib.models import batched, in_blocks, side_by_side
 
 
 def rows_of(block: slice) -> list[int]:
@@ -99,3 +99,37 @@ def test_explanations_are_the_same_on_a_dask_cluster(cluster):
 
 def product(X: np.ndarray) -> np.ndarray:
     return X[:, 0] * X[:, 1] + X[:, 2]
+
+
+def talk(*sizes: int):
+    """Wants to know about arrays of these sizes, one after the other; returns what it heard."""
+    heard = []
+    for size in sizes:
+        answers = yield np.arange(size)
+        heard.append(answers.tolist())
+    return heard
+
+
+def test_talks_share_a_call_per_round_and_keep_their_order():
+    asked = []
+
+    def squares(rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return rows**2
+
+    heard = side_by_side([talk(2, 3), talk(), talk(0, 1), talk(4)], squares)
+    assert heard == [[[0, 1], [0, 1, 4]], [], [[], [0]], [[0, 1, 4, 9]]]
+    assert asked == [6, 4]
+
+
+def test_a_round_without_questions_asks_nobody():
+    def nobody(rows: np.ndarray) -> np.ndarray:
+        raise AssertionError
+
+    assert side_by_side([talk(0, 0), talk()], nobody) == [[[], []], []]
+    assert side_by_side([], nobody) == []
+
+
+def test_answers_may_have_columns():
+    two = lambda rows: np.column_stack([rows, -rows])  # noqa: E731
+    assert side_by_side([talk(2), talk(1)], two) == [[[[0, 0], [1, -1]]], [[[0, 0]]]]

@@ -1,12 +1,12 @@
 """The engine of :func:`xailib.counterfactuals.search`: tables as numbers, what is asked, and the search itself.
 
-A search is a conversation (a generator): it yields rows and is sent their predictions. That way many searches run side by side
-and share the model's calls, and each of them still reads from top to bottom.
+A search is a talk with the model (a generator): it yields rows and is sent their predictions. That way many searches run side by
+side and share the model's calls, and each of them still reads from top to bottom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from scipy.special import logit
 
 from xailib import _validation as check
 from xailib import models
-from xailib.models import Predict
+from xailib.models import Predict, Talk
 from xailib.results import Counterfactuals
 
 SIDES = ("below", "above")
@@ -35,8 +35,6 @@ NEAR = 0.5 ** np.arange(-1, 8)
 N_DONORS = 150
 MAX_DECIMALS = 3
 _TINY = 1e-12
-
-Conversation = Generator[np.ndarray, np.ndarray, Any]
 
 # tables as numbers ------------------------------------------------------------------------------------------------------
 
@@ -418,29 +416,11 @@ def _decimals(frame: pd.DataFrame, sample: np.ndarray, rounding: bool) -> np.nda
 # the search -------------------------------------------------------------------------------------------------------------
 
 
-def in_lockstep(problem: Problem, searches: Sequence[Search]) -> list[Counterfactuals]:
+def run_all(problem: Problem, searches: Sequence[Search]) -> list[Counterfactuals]:
     """Run the searches side by side: the rows that all of them wait for go to the model together."""
-    found: dict[int, np.ndarray] = {}
-    talks = [search.run() for search in searches]
-    waiting: dict[int, np.ndarray] = {}
-
-    def advance(i: int, answer: np.ndarray | None) -> None:
-        try:
-            waiting[i] = talks[i].send(answer)  # type: ignore[arg-type]
-        except StopIteration as end:
-            found[i] = end.value
-
-    for i in range(len(talks)):
-        advance(i, None)
-    while waiting:
-        asked = list(waiting.items())
-        waiting.clear()
-        rows = problem.coding.decode(np.concatenate([Z for _, Z in asked]))
-        raw = models.batched(problem.predict, rows, batch_rows=problem.batch_rows)
-        ends = np.cumsum([len(Z) for _, Z in asked])[:-1]
-        for (i, _), answer in zip(asked, np.split(raw, ends), strict=True):
-            advance(i, answer)
-    return [search.result(found[i]) for i, search in enumerate(searches)]
+    ask = lambda Z: models.batched(problem.predict, problem.coding.decode(Z), batch_rows=problem.batch_rows)  # noqa: E731
+    found = models.side_by_side([search.run() for search in searches], ask)
+    return [search.result(Z) for search, Z in zip(searches, found, strict=True)]
 
 
 def _distinct(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -453,7 +433,7 @@ def _distinct(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass
 class Search:
-    """The search for one instance, as a conversation: it yields rows and is sent their predictions.
+    """The search for one instance, as a talk with the model: it yields rows and is sent their predictions.
 
     ``base`` is the instance, moved inside the limits where it is outside; all changes start there.
     """
@@ -502,8 +482,8 @@ class Search:
             free[j] &= self.low[j] <= self.high[j] and (self.low[j] < self.high[j] or self.low[j] != base[j])
         return base, free
 
-    def run(self) -> Conversation:
-        """Rows that were found valid, coded; the conversation asks for whatever it needs."""
+    def run(self) -> Talk:
+        """Rows that were found valid, coded; the talk asks for whatever it needs."""
         nothing = np.empty((0, len(self.x)))
         if self.goal.slack(np.asarray(self.raw)[None])[0] >= 0:
             self.reason = f"nothing to change: the instance is in the target already ({self.goal.text})"
@@ -528,7 +508,7 @@ class Search:
                 break
         return (yield from self._confirmed(self._chosen(pool)))
 
-    def _ask(self, Z: np.ndarray) -> Conversation:
+    def _ask(self, Z: np.ndarray) -> Talk:
         """The rows as they would be handed out, and their slack: at least zero where valid and plausible."""
         numbers = ~self.problem.coding.categorical
         inside = np.where(numbers, np.clip(self.problem.rounded(Z), self.low, self.high), Z)
@@ -547,7 +527,7 @@ class Search:
             slack[valid[self.problem.crowd.isolation(unique[valid]) > self.limit]] = -_TINY
         return Z, slack[back]
 
-    def _along_lines(self) -> Conversation:
+    def _along_lines(self) -> Talk:
         """One feature at a time over its values: valid rows, and what each value brings."""
         values = {j: self._values(j) for j in np.flatnonzero(self.free).tolist()}
         rows = [self.base[None]]
@@ -574,7 +554,7 @@ class Search:
         values = np.unique(values)
         return values[values != self.base[j]]
 
-    def _from_seeds(self, gains: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Conversation:
+    def _from_seeds(self, gains: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Talk:
         """Combinations that promise to be valid."""
         donors = self._donors()
         undone = np.where(np.eye(len(self.x), dtype=bool)[self.free], self.base, donors[:, None])  # each without one change
@@ -649,7 +629,7 @@ class Search:
             float(gains[values == value].max(initial=0.0) if level else np.interp(value, values, gains)) if len(values) else 0.0
         )
 
-    def _pulled(self, pool: np.ndarray, width: int, kept: np.ndarray) -> Conversation:
+    def _pulled(self, pool: np.ndarray, width: int, kept: np.ndarray) -> Talk:
         """The best rows of a pool with changes taken back as far as they stay valid, and whether that helped."""
         Z = self._best(pool, width)
         if not len(Z):
@@ -693,7 +673,7 @@ class Search:
             rows.append(block)
         return np.vstack(rows)
 
-    def _exchanged(self, Z: np.ndarray) -> Conversation:
+    def _exchanged(self, Z: np.ndarray) -> Talk:
         """Neighbours of good rows with one feature set to another value: what is gained can be taken back elsewhere."""
         rows = [np.empty((0, len(self.x)))]
         for z in Z:
@@ -722,21 +702,39 @@ class Search:
         return float(self._cost(Z).min(initial=np.inf))
 
     def _best(self, Z: np.ndarray, n: int) -> np.ndarray:
-        """The n cheapest rows, at most three with the same features changed, so that different ways stay in the race."""
+        """The n cheapest rows, at most three with the same features changed; half of the places go to ways of their own.
+
+        The cheapest rows are often one good way with idle changes added. Alone they would crowd out another way, dear now and
+        cheap once its changes are taken back.
+        """
         if not len(Z):
             return Z
         Z, _ = _distinct(Z)
         Z = Z[np.argsort(self._cost(Z), kind="stable")]
+        chosen = dict.fromkeys([*self._ways(Z, n // 2, apart=True), *self._ways(Z, n, apart=False)])
+        return Z[sorted(list(chosen)[:n])]
+
+    def _ways(self, Z: np.ndarray, n: int, *, apart: bool) -> list[int]:
+        """The first n rows, at most three with the same features changed; ``apart``: none that goes beyond another."""
         seen: dict[bytes, int] = {}
-        chosen = []
+        chosen: list[int] = []
+        beyond = np.zeros(len(Z), bool)
         for i, changed in enumerate(self.base != Z):
             key = changed.tobytes()
+            if len(chosen) == n or beyond[i] or seen.get(key, 0) == 3:
+                continue
             seen[key] = seen.get(key, 0) + 1
-            if seen[key] <= 3:
-                chosen.append(i)
-            if len(chosen) == n:
-                break
-        return Z[chosen]
+            chosen.append(i)
+            if apart:
+                beyond |= self._beyond(Z, Z[i])
+        return chosen
+
+    def _beyond(self, Z: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Which rows do all that ``row`` does, and as much or more: taking changes back may lead from them to it."""
+        up = (self.base <= row) & (row <= Z)
+        down = (self.base >= row) & (row >= Z)
+        further = ~self.problem.coding.categorical & (up | down)
+        return (further | (row == Z) | (row == self.base)).all(axis=1)
 
     def _chosen(self, pool: np.ndarray) -> np.ndarray:
         """The cheapest row, then whichever is cheap and far from those already chosen.
@@ -752,15 +750,13 @@ class Search:
         while len(chosen) < self.problem.n_counterfactuals:
             last = pool[chosen[-1]]
             away = np.minimum(away, self.problem.coding.costs(last, pool).sum(axis=1))
-            numbers = ~self.problem.coding.categorical
-            between = numbers & ((self.x <= last) & (last <= pool) | (pool <= last) & (last <= self.x))
-            pointless |= (between | (last == pool) | (last == self.x)).all(axis=1)
+            pointless |= self._beyond(pool, last)
             if pointless.all():
                 break
             chosen.append(int(np.where(pointless, np.inf, cost - self.problem.diversity * away).argmin()))
         return pool[chosen]
 
-    def _confirmed(self, Z: np.ndarray) -> Conversation:
+    def _confirmed(self, Z: np.ndarray) -> Talk:
         """The rows that the model, asked once more about exactly what is handed out, still puts into the target."""
         if not len(Z):
             return Z

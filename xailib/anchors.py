@@ -14,7 +14,7 @@ Which rows are "under the rule" is a choice, and it decides the answer. Two are 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ import pandas as pd
 
 from xailib import _validation as check
 from xailib import models
-from xailib.models import BATCH_ROWS, Predict
+from xailib.models import BATCH_ROWS, Predict, Talk
 from xailib.results import Anchor, Condition, holds
 from xailib.text import Words, keep, split_words
 
@@ -32,11 +32,12 @@ DISTRIBUTIONS = ("perturbation", "data")
 FIRST_DRAWS = 40
 #: how many rules on either side of the border get new draws in one round of a race, so that the model is called less often
 LANES = 8
+#: a test gives a rule up early when its upper bound with this beta is below the threshold. A rule that deserves to pass is lost
+#: that way in at most one of twenty looks, exp(-3). No guarantee hangs on it: what is returned has had all its draws
+GIVE_UP_BETA = 3.0
 
 #: a rule inside a search: positions of its conditions among those of the instance
 Rule = tuple[int, ...]
-#: a search hands out rows that it wants labelled, and is sent their labels
-Asking = Generator[np.ndarray, np.ndarray, Any]
 
 
 def explain(
@@ -189,9 +190,9 @@ def explain_all(
         spaces = [_Rows(table, table.conditions(met[:, i]), known == labels[i]) for i in numbers]
         judge = _Drawn if distribution == "perturbation" else _Counted
         searches = [
-            _search(space, judge(space, settings, rngs[i]), settings, labels[i]) for i, space in zip(numbers, spaces, strict=True)
+            _search(space, judge(space, settings, rngs[i], labels[i]), settings) for i, space in zip(numbers, spaces, strict=True)
         ]
-        return _side_by_side(searches, lambda donors: _labels(predict, table.rows(donors), batch_rows), labels[block])
+        return models.side_by_side(searches, lambda donors: _labels(predict, table.rows(donors), batch_rows))
 
     blocks = models.in_blocks(explain_block, len(X), rows_each=2_000, batch_rows=batch_rows, n_jobs=n_jobs, desc="anchors")
     return [anchor for block in blocks for anchor in block]
@@ -260,10 +261,9 @@ def precision(
         together = check.shown(" AND ".join(map(str, conditions)))
         raise ValueError(f"rule is obeyed by no row of data, so there is nothing to measure: {together}.")
     space.agrees = _labels(predict, data, batch_rows) == label
-    judge = _Drawn(space, settings, rng) if distribution == "perturbation" else _Counted(space, settings, None)
+    judge = _Drawn(space, settings, rng, label) if distribution == "perturbation" else _Counted(space, settings, None, label)
     ask = lambda donors: _labels(predict, table.rows(donors), batch_rows)  # noqa: E731
-    measured = _side_by_side([judge.measure([whole], np.log(2 / delta), n_samples, to_the_end=True)], ask, [label])[0][0]
-    return _anchor(space, settings, judge, whole, measured, label, found=bool(settings.passes(measured)))
+    return _one_rule(space, judge, settings, whole, n_samples, ask)
 
 
 def text(
@@ -318,8 +318,8 @@ def text(
     rng = check.random_generator(random_state)
     label = _labels(predict, keep(words, np.full((1, len(words)), True)), batch_rows)
     space = _Texts(words)
-    search = _search(space, _Drawn(space, settings, rng), settings, label[0])
-    return _side_by_side([search], lambda masks: _labels(predict, keep(words, masks, filler=filler), batch_rows), label)[0]
+    search = _search(space, _Drawn(space, settings, rng, label[0]), settings)
+    return models.side_by_side([search], lambda masks: _labels(predict, keep(words, masks, filler=filler), batch_rows))[0]
 
 
 def text_precision(
@@ -371,10 +371,9 @@ def text_precision(
     rng = check.random_generator(random_state)
     label = _labels(predict, keep(words, np.full((1, len(words)), True)), batch_rows)
     space = _Texts(words)
-    judge = _Drawn(space, settings, rng)
+    judge = _Drawn(space, settings, rng, label[0])
     ask = lambda masks: _labels(predict, keep(words, masks, filler=filler), batch_rows)  # noqa: E731
-    measured = _side_by_side([judge.measure([rule], np.log(2 / delta), n_samples, to_the_end=True)], ask, label)[0][0]
-    return _anchor(space, settings, judge, rule, measured, label[0], found=bool(settings.passes(measured)))
+    return _one_rule(space, judge, settings, rule, n_samples, ask)
 
 
 def kl_bounds(p_hat: Any, n: Any, beta: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -425,17 +424,14 @@ def kl_bounds(p_hat: Any, n: Any, beta: Any) -> tuple[np.ndarray, np.ndarray]:
 def _kl_bounds(p: np.ndarray, n: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both bounds at once, by bisection: ``inside`` keeps the inequality, ``outside`` does not, or is the range's end."""
     hits, misses = n * p, n * (1 - p)
+    inside, outside = np.array([p, p]), np.array([np.zeros(p.shape), np.ones(p.shape)])
     with np.errstate(divide="ignore", invalid="ignore"):
         best = np.where(hits > 0, hits * np.log(p), 0.0) + np.where(misses > 0, misses * np.log1p(-p), 0.0)
-        sides = np.stack([np.zeros_like(best), np.ones_like(best)])
-        inside, outside = np.stack([best * 0 + p] * 2), sides
         for _ in range(24):
             middle = (inside + outside) / 2
             close = best - hits * np.log(middle) - misses * np.log1p(-middle) <= beta  # n kl(p, middle) <= beta
             inside, outside = np.where(close, middle, inside), np.where(close, outside, middle)
-        at_side = np.stack([np.where(hits > 0, np.inf, -misses * 0.0), np.where(misses > 0, np.inf, hits * 0.0)])
-    inside = np.where(at_side <= beta, sides, inside)  # nothing seen rules this end out
-    return inside[0], inside[1]
+    return np.where(hits > 0, inside[0], 0.0), np.where(misses > 0, inside[1], 1.0)
 
 
 # --- the search: beam, race, test -----------------------------------------------------------------------------------
@@ -475,7 +471,7 @@ class _Measured:
         return _Measured(self.mean[i], self.low[i], self.high[i], self.n[i])
 
 
-def _search(space: _Space, judge: _Judge, settings: _Settings, label: float) -> Asking:
+def _search(space: _Space, judge: _Judge, settings: _Settings) -> Talk:
     """Rules of one condition, of two, ...; the winner is shortened; an Anchor comes back in any case."""
     best = yield from _pass(space, judge, settings, [()])
     beam: list[Rule] = [()]
@@ -492,14 +488,14 @@ def _search(space: _Space, judge: _Judge, settings: _Settings, label: float) -> 
     if best is None:
         beta = np.log(2 / settings.delta)
         measured = yield from judge.measure([closest[1]], beta, _draws_needed(beta, settings), to_the_end=True)
-        return _anchor(space, settings, judge, closest[1], measured[0], label, found=False)
+        return _anchor(space, settings, judge, closest[1], measured[0], found=False)
     while looser := (yield from _pass(space, judge, settings, _looser(space, best[0]))):
         best = looser
     rule, numbers = best
-    return _anchor(space, settings, judge, rule, numbers, label, found=True)
+    return _anchor(space, settings, judge, rule, numbers, found=True)
 
 
-def _pass(space: _Space, judge: _Judge, settings: _Settings, rules: list[Rule]) -> Asking:
+def _pass(space: _Space, judge: _Judge, settings: _Settings, rules: list[Rule]) -> Talk:
     """The rule of largest coverage that passes the test on fresh draws, with its numbers; None if no rule does."""
     if not rules:
         return None
@@ -540,9 +536,16 @@ def _looser(space: _Space, rule: Rule) -> list[Rule]:
     return sorted(looser)
 
 
-def _anchor(
-    space: _Space, settings: _Settings, judge: _Judge, rule: Rule, measured: _Measured, label: float, *, found: bool
+def _one_rule(
+    space: _Space, judge: _Judge, settings: _Settings, rule: Rule, n_samples: int, ask: Callable[[np.ndarray], np.ndarray]
 ) -> Anchor:
+    """A given rule, measured on all the draws; the interval holds with probability one minus delta."""
+    talk = judge.measure([rule], np.log(2 / settings.delta), n_samples, to_the_end=True)
+    measured = models.side_by_side([talk], ask)[0][0]
+    return _anchor(space, settings, judge, rule, measured, found=bool(settings.passes(measured)))
+
+
+def _anchor(space: _Space, settings: _Settings, judge: _Judge, rule: Rule, measured: _Measured, *, found: bool) -> Anchor:
     return Anchor(
         conditions=tuple(space.conditions[c] for c in rule),
         found=found,
@@ -551,33 +554,11 @@ def _anchor(
         coverage=space.coverage(rule),
         threshold=float(settings.threshold),
         confidence=1 - settings.delta,
-        prediction=float(label),
+        prediction=float(judge.label),
         distribution=judge.distribution,
         n_samples=int(measured.n),
         model_rows=judge.asked,
     )
-
-
-def _side_by_side(searches: Sequence[Asking], ask: Callable[[np.ndarray], np.ndarray], labels: Any) -> list[Any]:
-    """Run searches in step: what they all want to know in a round is one model call."""
-    results: list[Any] = [None] * len(searches)
-    waiting: dict[int, np.ndarray] = {}
-
-    def advance(i: int, answer: np.ndarray | None) -> None:
-        try:
-            waiting[i] = searches[i].send(answer)  # type: ignore[arg-type]
-        except StopIteration as done:
-            results[i] = done.value
-            waiting.pop(i, None)
-
-    for i in range(len(searches)):
-        advance(i, None)
-    while waiting:
-        numbers, rows = list(waiting), list(waiting.values())
-        answers = np.split(ask(np.concatenate(rows)), np.cumsum([len(r) for r in rows])[:-1])
-        for i, answer in zip(numbers, answers, strict=True):
-            advance(i, answer == labels[i])
-    return results
 
 
 class _Drawn:
@@ -585,11 +566,11 @@ class _Drawn:
 
     distribution = "perturbation"
 
-    def __init__(self, space: _Space, settings: _Settings, rng: np.random.Generator) -> None:
-        self.space, self.settings, self.rng = space, settings, rng
+    def __init__(self, space: _Space, settings: _Settings, rng: np.random.Generator, label: float) -> None:
+        self.space, self.settings, self.rng, self.label = space, settings, rng, label
         self.tests = self.asked = 0
 
-    def best(self, rules: list[Rule]) -> Asking:
+    def best(self, rules: list[Rule]) -> Talk:
         """The most precise rules, by KL-LUCB: new draws go to the rules on either side of the border that are hardest to part."""
         race = _Race(self, rules, lambda batch: FIRST_DRAWS * 2**batch)
         yield from race.draw(range(len(rules)))
@@ -602,14 +583,14 @@ class _Drawn:
                 return [rules[i] for i in top], measured.mean[top]
             yield from race.draw(critical)
 
-    def measure(self, rules: list[Rule], beta: float, n: int, *, to_the_end: bool = False) -> Asking:
+    def measure(self, rules: list[Rule], beta: float, n: int, *, to_the_end: bool = False) -> Talk:
         """Fresh draws of each rule; one that can hardly reach the threshold is dropped after n / 16 or n / 4 of them."""
         sizes = np.diff([0, -(-n // 16), -(-n // 4), n])
         race = _Race(self, rules, lambda batch: int(sizes[batch]))
         going = np.arange(len(rules))
         for _ in sizes:
             yield from race.draw(going)
-            possible = race.measured(3.0).high >= self.settings.threshold
+            possible = race.measured(GIVE_UP_BETA).high >= self.settings.threshold
             going = going if to_the_end else going[possible[going]]
         return race.measured(beta)
 
@@ -643,7 +624,7 @@ class _Race:
         self.blocks: list[Any] = []
         self.answers: dict[int, bool] = {}
 
-    def draw(self, arms: Any) -> Asking:
+    def draw(self, arms: Any) -> Talk:
         """The next batch of each of these rules; what is left out is known already."""
         batches = []
         for arm in arms:
@@ -658,13 +639,13 @@ class _Race:
             self.n[arm] += len(hit)
             self.hits[arm] += hit.sum()
 
-    def _ask(self, rows: np.ndarray) -> Asking:
+    def _ask(self, rows: np.ndarray) -> Talk:
         """Does the model say the label? The same row is asked once: rows are told apart by a 64-bit fingerprint."""
         keys = rows.astype(np.uint64) @ self.space.fingerprint
         unique, first, place = np.unique(keys, return_index=True, return_inverse=True)
         new = [i for i, key in enumerate(unique.tolist()) if key not in self.answers]
         if new:
-            answers = yield rows[first[new]]
+            answers = (yield rows[first[new]]) == self.judge.label
             self.judge.asked += len(new)
             self.answers.update(zip(unique[new].tolist(), answers.tolist(), strict=True))
         return np.array([self.answers[key] for key in unique.tolist()], dtype=bool)[place]
@@ -682,13 +663,13 @@ class _Counted:
 
     distribution = "data"
 
-    def __init__(self, space: _Rows, settings: _Settings, rng: np.random.Generator | None) -> None:
-        self.space, self.settings = space, settings
+    def __init__(self, space: _Rows, settings: _Settings, rng: np.random.Generator | None, label: float) -> None:
+        self.space, self.settings, self.label = space, settings, label
         self.tests = self.asked = 0
         first = np.full(space.n_rows, True) if rng is None else rng.permutation(space.n_rows) < space.n_rows // 2
         self.halves = (first, first if rng is None else ~first)
 
-    def best(self, rules: list[Rule]) -> Asking:
+    def best(self, rules: list[Rule]) -> Talk:
         """The rules with the highest lower bounds (Wilson's, two standard errors): a share of few rows is no evidence."""
         n, hits = self._count(rules, 0)
         low = (hits + 2 - 2 * np.sqrt(hits * (n - hits) / np.maximum(n, 1) + 1)) / (n + 4)
@@ -696,7 +677,7 @@ class _Counted:
         yield from ()
         return [rules[i] for i in top], (hits / np.maximum(n, 1))[top]
 
-    def measure(self, rules: list[Rule], beta: float, n: int, *, to_the_end: bool = False) -> Asking:
+    def measure(self, rules: list[Rule], beta: float, n: int, *, to_the_end: bool = False) -> Talk:
         """Counts on the other half; ``n`` is what the data have."""
         yield from ()
         rows, hits = self._count(rules, 1)
@@ -718,11 +699,8 @@ class _Table:
     """The data by column: where each is cut, and rows put together from the values of several rows."""
 
     def __init__(self, data: Any, bins: int) -> None:
-        self.data, self.names = data, check.feature_names(data)
-        self.columns = [
-            data.iloc[:, j] if isinstance(data, pd.DataFrame) else pd.Series(data[:, j]) for j in range(data.shape[1])
-        ]
-        self.columns = [column.infer_objects() for column in self.columns]
+        self.data, self.names, self.columns = data, check.feature_names(data), _columns(data)
+        self.arrays = [data.iloc[:, j].array for j in range(data.shape[1])] if isinstance(data, pd.DataFrame) else []
         self.splits = [split for j in range(len(self.columns)) for split in self._splits(j, bins)]
 
     def _splits(self, j: int, bins: int) -> list[tuple[Condition, int, np.ndarray]]:
@@ -736,14 +714,14 @@ class _Table:
             cuts = np.unique(np.quantile(column, np.arange(1, bins) / bins, method="inverted_cdf"))
             above = [Condition(name, ">=", int(cut) + 1) if whole else Condition(name, ">", float(cut)) for cut in cuts]
             conditions = [Condition(name, "<=", int(cut) if whole else float(cut)) for cut in cuts] + above
-        values = column if conditions[0].relation == "=" else column.to_numpy(dtype=float)
+        values = _comparable(column)
         pairs = [(condition, holds(condition, values)) for condition in conditions]
         return [(condition, j, rows) for condition, rows in pairs if rows.any() and not rows.all()]
 
     def met(self, X: Any) -> np.ndarray:
         """Which conditions each row of X meets, (conditions, rows)."""
-        columns = [X.iloc[:, j] if isinstance(X, pd.DataFrame) else X[:, j] for j in range(len(self.columns))]
-        return np.array([holds(condition, columns[j]) for condition, j, _ in self.splits]).reshape(-1, len(X))
+        values = [_comparable(column) for column in _columns(X)]
+        return np.array([holds(condition, values[j]) for condition, j, _ in self.splits]).reshape(-1, len(X))
 
     def conditions(self, met: np.ndarray) -> _Conditions:
         """The conditions that one row meets."""
@@ -754,8 +732,20 @@ class _Table:
     def rows(self, donors: np.ndarray) -> Any:
         """Rows whose value in column j comes from row ``donors[:, j]`` of the data."""
         if isinstance(self.data, pd.DataFrame):
-            return pd.DataFrame({name: self.data.iloc[:, j].array.take(donors[:, j]) for j, name in enumerate(self.data.columns)})
+            taken = {name: self.arrays[j].take(donors[:, j]) for j, name in enumerate(self.data.columns)}
+            return pd.DataFrame(taken, copy=False)
         return self.data[donors, np.arange(self.data.shape[1])]
+
+
+def _columns(X: Any) -> list[pd.Series]:
+    columns = [X.iloc[:, j] if isinstance(X, pd.DataFrame) else pd.Series(X[:, j]) for j in range(X.shape[1])]
+    return [column.infer_objects() for column in columns]
+
+
+def _comparable(column: pd.Series) -> np.ndarray:
+    """A column as conditions compare it: numbers, or levels as text."""
+    values = np.asarray(column)
+    return values.astype(str) if values.dtype == object else values
 
 
 def _is_number(column: pd.Series) -> bool:
@@ -787,15 +777,14 @@ class _Rows:
         self.agrees, self.n_rows, self.n_columns = agrees, len(agrees), len(table.names)
         self.fingerprint = _fingerprint(self.n_columns)
         self.masks: dict[Rule, np.ndarray] = {(): np.full(self.n_rows, True)}
+        self.sizes: dict[Rule, int] = {}
         self.stand_ins: dict[Rule, np.ndarray] = {}
         self.implies = self._implied()
 
     def _implied(self) -> list[list[bool]]:
         """Entry [a][b] is true where condition a implies b: same column, and no row of the data obeys a without b."""
-        implies = self.columns[:, None] == self.columns
-        for a, b in np.argwhere(implies):
-            implies[a, b] = not (self.obeys[a] & ~self.obeys[b]).any()
-        return implies.tolist()
+        without = self.obeys.astype(float) @ (1.0 - self.obeys).T  # rows that obey a and not b
+        return ((self.columns[:, None] == self.columns) & (without == 0)).tolist()
 
     def covered(self, rule: Rule) -> np.ndarray:
         """Rows of the data that obey the rule, (n,); remembered, since longer rules are made of shorter ones."""
@@ -804,7 +793,9 @@ class _Rows:
         return self.masks[rule]
 
     def coverage(self, rule: Rule) -> float:
-        return float(np.count_nonzero(self.covered(rule)) / self.n_rows)
+        if rule not in self.sizes:
+            self.sizes[rule] = int(np.count_nonzero(self.covered(rule)))
+        return self.sizes[rule] / self.n_rows
 
     def known(self, rule: Rule) -> tuple[float, float]:
         """Share of draws that obey the rule as they are, and how many of them have the label."""

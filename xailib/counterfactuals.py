@@ -186,7 +186,7 @@ def _search_all(
 
     def explain(block: slice) -> list[Counterfactuals]:
         searches = [Search(problem, x, r, seeds, raw_seeds) for x, r in zip(X[block], raw[block], strict=True)]
-        return engine.in_lockstep(problem, searches)
+        return engine.run_all(problem, searches)
 
     blocks = models.in_blocks(explain, len(X), rows_each=ROWS_EACH, batch_rows=batch_rows, n_jobs=n_jobs)
     return [result for block in blocks for result in block]

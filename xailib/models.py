@@ -5,7 +5,7 @@ Every perturbation method of the course builds its rows first and asks the model
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,8 @@ from xailib import _validation as check
 from xailib._progress import progress
 
 Predict = Callable[[Any], np.ndarray]
+#: an algorithm that yields rows, is sent the answers about them, and returns its result
+Talk = Generator[np.ndarray, np.ndarray, Any]
 ResultT = TypeVar("ResultT")
 
 #: rows per model call: large enough that forests and boosting reach their best time per row, small enough for any laptop
@@ -233,3 +235,59 @@ def in_blocks(
     blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
     results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(explain)(block) for block in blocks)
     return list(progress(results, len(blocks), desc))
+
+
+def side_by_side(talks: Sequence[Talk], ask: Callable[[np.ndarray], np.ndarray]) -> list[Any]:
+    """Run searches in step, so that the rows they all wait for in a round become one call of the model.
+
+    Parameters
+    ----------
+    talks : generators; each yields an array of rows (none is allowed), is sent the answers about them, and returns its result
+    ask : function, rows of all talks -> one answer per row; not called in a round in which nobody wants to know anything
+
+    Returns
+    -------
+    list, one result per talk, in order
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a talk is no generator, or ``ask`` does not answer every row.
+
+    Notes
+    -----
+    Used by chapters 6 and 7.
+
+    Examples
+    --------
+    >>> def halve_until_small(start):
+    ...     x = start
+    ...     while (yield np.array([x]))[0]:
+    ...         x = x / 2
+    ...     return x
+    >>> side_by_side([halve_until_small(8.0), halve_until_small(3.0)], lambda rows: rows > 1)
+    [1.0, 0.75]
+    """
+    if not isinstance(talks, list | tuple) or not all(isinstance(talk, Generator) for talk in talks):
+        raise TypeError(f"talks must be a list of generators, not {check.shown(talks)}.")
+    check.function(ask, "ask")
+    results: list[Any] = [None] * len(talks)
+    told: dict[int, Any] = dict.fromkeys(range(len(talks)))  # what each open talk hears next; None opens it
+    while told:
+        wanted: dict[int, np.ndarray] = {}
+        for i, answers in told.items():
+            try:
+                wanted[i] = talks[i].send(answers)
+            except StopIteration as end:
+                results[i] = end.value
+        told = dict(zip(wanted, _answered(list(wanted.values()), ask), strict=False))
+    return results
+
+
+def _answered(questions: list[np.ndarray], ask: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    """The answers to several arrays of rows, from one call."""
+    n = sum(map(len, questions))
+    answers = np.asarray(ask(np.concatenate(questions))) if n else np.empty(0)
+    if answers.ndim == 0 or len(answers) != n:
+        raise ValueError(f"ask must return one answer per row: {n} rows in, an output of shape {answers.shape} back.")
+    return np.split(answers, np.cumsum([len(rows) for rows in questions])[:-1])
