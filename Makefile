@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PIP_FLAGS := --disable-pip-version-check -q -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help lab test test-full e2e bench chapters weights doctor peers clean
+.PHONY: help lab test test-full e2e bench chapters weights experiments doctor peers clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -49,6 +49,9 @@ chapters: $(READY)  ## execute all chapters from their sources
 
 weights: $(READY)  ## retrain every shipped model from nothing
 	@$(RUN) -m xailib.zoo.train
+
+experiments: $(READY)  ## regenerate the stored tables of long experiments
+	@$(RUN) -m xailib.experiments.softcam
 
 doctor: $(READY)  ## check versions and data
 	@$(RUN) -m xailib.course doctor

@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from xailib.evaluation import (
+    activation_consistency,
+    activation_precision,
+    activation_sensitivity,
     deletion_curve,
     iou,
     mean_interval,
+    patch_deletion,
     pointing_game,
     rank_agreement,
     relevance_mass,
     resampling_effects,
+    topk_localisation,
 )
 from xailib.results import Heatmap
 
@@ -195,3 +200,137 @@ def test_rank_agreement_equals_scipy_row_by_row() -> None:
     assert np.array_equal(rank_agreement(np.zeros((2, 3)), np.ones((2, 3))), [0, 0])
     with pytest.raises(ValueError, match="same shape"):
         rank_agreement(v, t[:, :2])
+
+
+# --- the metrics of SoftCAM's paper -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("score", "values", "expected"),
+    [
+        (activation_precision, one([1, 3], [1, 5]), 6 / 6),  # the smallest positive value becomes 0
+        (activation_precision, one([0, 3], [1, 5]), 8 / 9),
+        (activation_precision, one([-9, 3], [1, -5]), 0.75),
+        (activation_precision, one([4, 0], [4, -1]), 0),
+        (activation_sensitivity, one([0, 3], [1, 6]), 0.75),
+        (activation_sensitivity, one([10, 5], [-3, 5]), 0.5),
+        (activation_sensitivity, one([0, 2], [0, 2]), 1),
+    ],
+)
+def test_scores_of_the_softcam_paper_by_hand(score, values, expected):
+    assert score(values, MASK)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", [activation_precision, activation_sensitivity])
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
+def test_a_blank_map_scores_nothing_in_the_softcam_paper(score, value):
+    assert score(np.full((1, 2, 2), value), MASK)[0] == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.01, 100))
+def test_precision_is_the_relevance_mass_and_scale_does_not_matter(seed, factor):
+    rng = np.random.default_rng(seed)
+    maps, masks = rng.normal(size=(3, 6, 6)), rng.random((3, 6, 6)) < 0.4
+    masks[:, 0] = [True, False] * 3
+    np.testing.assert_allclose(activation_precision(maps, masks), relevance_mass(maps, masks))
+    for score in (activation_precision, activation_sensitivity):
+        np.testing.assert_allclose(score(factor * maps, masks), score(maps, masks))
+    np.testing.assert_allclose(
+        topk_localisation(factor * maps, masks, k=4, patch=2), topk_localisation(maps, masks, k=4, patch=2)
+    )
+
+
+def test_bicubic_upsampling_makes_positive_evidence_that_no_network_gave():
+    """Why a Heatmap is up-sampled bilinearly here: the paper's code interpolates with overshoot."""
+    import torch
+    import torch.nn.functional as F
+
+    values = np.full((1, 4, 4), 0.0)
+    values[0, 1, 1] = -1.0
+    heat = Heatmap(values, np.array([1]), "made up", (16, 16), np.zeros(1))
+    mask = np.zeros((16, 16), dtype=bool)
+    mask[:2] = True
+    bicubic = F.interpolate(torch.tensor(values)[:, None], (16, 16), mode="bicubic", align_corners=False)[:, 0].numpy()
+    assert activation_precision(heat, mask)[0] == 0
+    assert (heat.upsample() <= 0).all()
+    assert bicubic.max() > 0.01
+    assert activation_precision(bicubic, mask)[0] > 0.05
+
+
+def test_consistency_counts_signs_at_the_maps_own_resolution():
+    A = np.array([[[2.0, -1.0], [0.0, 3.0]], [[2.0, -1.0], [0.0, -3.0]]])
+    np.testing.assert_allclose(activation_consistency(A, np.array([True, False])), [0.5, 0.5])
+    np.testing.assert_allclose(activation_consistency(A, np.array([False, True])), [0.25, 0.25])
+    heat = Heatmap(A, np.array([1, 1]), "made up", (8, 8), np.zeros(2))
+    np.testing.assert_allclose(activation_consistency(heat, np.array([True, False])), [0.5, 0.5])
+
+
+def test_top_patches_are_pooled_over_images():
+    """Two images of 2 x 2 patches of 2 pixels: precision is hits over patches of both together, only patches above 0."""
+    maps, masks = np.zeros((2, 4, 4)), np.zeros((2, 4, 4), dtype=bool)
+    maps[0, 0, 0], maps[0, 0, 2], maps[0, 2, 0] = 3, 2, 1  # three patches above 0, best first
+    maps[1, 3, 3] = 5  # one
+    masks[0, 1, 3] = True  # the second patch, in a corner that the map does not show
+    masks[1, 2, 2] = True
+    np.testing.assert_allclose(topk_localisation(maps, masks, k=4, patch=2), [1 / 2, 2 / 3, 2 / 4, 2 / 4])
+    np.testing.assert_allclose(topk_localisation(maps, masks, k=4, patch=2, threshold=2.5), [1 / 2] * 4)
+    assert np.isnan(topk_localisation(-maps, masks, k=1, patch=2)).all()
+
+
+def test_patches_scale_with_the_image_and_cover_its_edge():
+    maps, masks = np.zeros((1, 96, 96)), np.zeros((1, 96, 96), dtype=bool)
+    maps[0, 0, 0], masks[0, 5, 5] = 1, True
+    assert topk_localisation(maps, masks, k=1)[0] == 1  # 33 of 512 pixels are 6 of 96
+    masks = np.roll(masks, 1, axis=1)
+    assert topk_localisation(maps, masks, k=1)[0] == 0
+    edge = np.zeros((1, 5, 5))
+    edge[0, 4, 4] = 1
+    assert topk_localisation(edge, edge > 0, k=1, patch=2)[0] == 1
+    assert topk_localisation(edge, edge > 0, k=9, patch=2)[8] == 1
+
+
+def test_patch_deletion_by_hand():
+    """The class survives while the sum of the picture is above 4; patches of one row go from the largest to the smallest."""
+    images = np.array([[[[1.0], [5.0], [3.0], [2.0]]]])
+
+    def predict(x):
+        total = x.sum(axis=(1, 2, 3))
+        return np.column_stack([total, np.full(len(x), 4.0)])
+
+    curve = patch_deletion(predict, images, images[:, 0], 0, k=4, patch=1)
+    np.testing.assert_array_equal(curve.scores, [[1, 1, 0, 0, 0]])
+    np.testing.assert_allclose(curve.fractions, [0, 0.25, 0.5, 0.75, 1])
+    assert curve.area()[0] == pytest.approx(0.375)
+    worst = patch_deletion(predict, images, -images[:, 0], 0, k=3, patch=1)
+    np.testing.assert_array_equal(worst.scores, [[1, 1, 1, 1]])
+    covered = patch_deletion(predict, images, images[:, 0], 0, k=4, patch=1, baseline=2.0)
+    np.testing.assert_array_equal(covered.scores, [[1] * 5])
+
+
+def test_patch_deletion_follows_confidence_and_never_rises_above_one():
+    images = np.array([[[[0.2, 0.5]]], [[[0.1, -0.2]]]])
+
+    def predict(x):
+        p = 0.3 + x.sum(axis=(1, 2, 3))
+        return np.column_stack([p, 1 - p])
+
+    curve = patch_deletion(predict, images, images[:, 0], 0, k=2, patch=1, score="confidence")
+    np.testing.assert_allclose(curve.scores, [[1, 0.5, 0.3], [1, 0.5, 1]])
+    np.testing.assert_allclose(
+        patch_deletion(predict, images, images[:, 0], [0, 1], k=2, patch=1, score="confidence").scores[1], [1, 1, 0.7 / 0.8]
+    )
+    with pytest.raises(ValueError, match="predict must give probabilities"):
+        patch_deletion(lambda x: 5 * predict(x), images, images[:, 0], 0, k=2, patch=1, score="confidence")
+
+
+def test_patch_deletion_does_not_depend_on_the_batch_and_equals_pixel_deletion_for_patches_of_one_pixel():
+    rng = np.random.default_rng(2)
+    images, W = rng.random((3, 1, 3, 3)), rng.normal(size=(9, 2))
+    predict = lambda x: np.exp(x.reshape(len(x), -1) @ W) / np.exp(x.reshape(len(x), -1) @ W).sum(axis=1, keepdims=True)  # noqa: E731
+    maps = rng.normal(size=(3, 3, 3))
+    found = patch_deletion(predict, images, maps, 1, k=9, patch=1, score="confidence")
+    again = patch_deletion(predict, images, maps, 1, k=9, patch=1, score="confidence", batch_rows=2)
+    np.testing.assert_allclose(found.scores, again.scores)
+    pixels = deletion_curve(predict, images, maps, target=1, steps=9).scores
+    np.testing.assert_allclose(found.scores, np.minimum(pixels, pixels[:, :1]) / pixels[:, :1])

@@ -9,10 +9,11 @@ from typing import Any
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from xailib import lab
-from xailib.lab.playground import Playground, Prediction, Reading, choice, slider, switch
+from xailib.lab.playground import Playground, Prediction, Reading, Tiles, choice, slider, switch, tiles
 
 LABS = {f"{c}.{f.__name__}": f for c in lab.chapters() for f in getattr(lab, c).LABS}
 
@@ -32,6 +33,8 @@ def extremes(control: widgets.Widget) -> Iterator[Any]:
         yield from control.options
     elif isinstance(control, widgets.Checkbox):
         yield from (True, False)
+    elif isinstance(control, Tiles):
+        yield from ((), control.numbers)
     else:
         yield from (control.min, control.max)
 
@@ -135,6 +138,62 @@ def test_playground_judges_only_when_asked() -> None:
     assert "Predicted None, measured 2." in playground.answer.feedback.value
     playground.user_sets(a=4)
     assert "measured 4." in playground.answer.feedback.value
+
+
+def tile_lab() -> Playground:
+    board = np.linspace(0, 1, 6 * 8 * 8 * 3).reshape(6, 8, 8, 3)
+    return Playground(
+        lambda chosen: Reading({"sum": sum(chosen)}),
+        lambda reading, figure: figure.subplots().plot([0, reading.numbers["sum"]]),
+        {"chosen": tiles("pictures", board, (2, 3), captions=[f"grey {k}" for k in range(6)])},
+        filmstrip=[{"chosen": (k,)} for k in range(1, 6)],
+        title="Tiles",
+    )
+
+
+def test_tiles_are_clicked_one_by_one() -> None:
+    playground = tile_lab()
+    board, before = playground.controls["chosen"], playground.picture.value
+    assert playground.text() == "Tiles\n  settings: chosen = (2, 3)\n  readings: sum = 5"
+    board.buttons[5].set_state({"value": True})  # what a click in the browser sends
+    assert board.value == (2, 3, 6)
+    assert playground.picture.value != before
+    assert "<b>11</b>" in playground.readout.value
+    board.buttons[1].set_state({"value": False})
+    assert playground.settings == {"chosen": (3, 6)}
+
+
+def test_tiles_are_set_by_their_numbers() -> None:
+    playground = tile_lab()
+    assert playground.user_sets(chosen=(6, 1)) == "Tiles\n  settings: chosen = (1, 6)\n  readings: sum = 7"
+    assert [button.value for button in playground.controls["chosen"].buttons] == [True, False, False, False, False, True]
+    assert playground.user_sets(chosen=()).endswith("sum = 0")
+    with pytest.raises(ValueError, match="there is no tile 7: tiles have the numbers 1 to 6"):
+        playground.user_sets(chosen=(7,))
+
+
+def test_a_tile_says_that_it_is_on_without_colour() -> None:
+    """Real buttons, so the keyboard reaches them; a tick and a tooltip, so colour is not needed."""
+    buttons = tile_lab().controls["chosen"].buttons
+    assert all(isinstance(button, widgets.ToggleButton) for button in buttons)
+    assert [button.description for button in buttons] == ["1", "\u2713 2", "\u2713 3", "4", "5", "6"]
+    assert [button.tooltip for button in buttons[:2]] == ["1: grey 0", "2: grey 1"]
+
+
+def test_every_tile_shows_its_own_picture() -> None:
+    board = tile_lab().controls["chosen"]
+    rules = board.children[0].value
+    own = [button._dom_classes[-1] for button in board.buttons]
+    assert len(set(own)) == 6
+    assert all(rules.count(f".{name} ") == 1 for name in own)
+
+
+def test_titles_of_a_filmstrip_name_the_tiles(monkeypatch) -> None:
+    playground, titles = tile_lab(), []
+    monkeypatch.setattr("xailib.plots.show", lambda figure, caption: plt.close(figure))
+    monkeypatch.setattr("matplotlib.figure.SubFigure.suptitle", lambda self, title, **look: titles.append(title))
+    playground.filmstrip()
+    assert titles == [f"{letter}. pictures: {k}" for k, letter in enumerate("ABCDE", start=1)]
 
 
 def test_an_error_in_a_callback_is_shown() -> None:

@@ -18,6 +18,7 @@ from xailib.saliency import (
     cascading_randomisation,
     gradcam,
     gradient,
+    guided_backprop,
     hirescam,
     integrated_gradients,
     layercam,
@@ -214,6 +215,53 @@ def test_smoothgrad_repeats_with_its_seed_and_varies_without(images):
     first = smoothgrad(net, images, 0, n_samples=4).values
     np.testing.assert_array_equal(smoothgrad(net, images, 0, n_samples=4).values, first)
     assert np.abs(smoothgrad(net, images, 0, n_samples=4, random_state=1).values - first).max() > 1e-6
+
+
+def test_guided_backprop_by_hand():
+    """Two rectifiers: a gradient is stopped where it is negative on its way back, and where the activation is not positive."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 2, bias=False), nn.ReLU()).double()
+    net = nn.Sequential(net, nn.Linear(2, 1, bias=False).double())
+    W, V, u = torch.tensor([[1.0, 2], [1, -1], [0, 1]]), torch.tensor([[1.0, 1, -1], [2, 0, 1]]), torch.tensor([[3.0, -4]])
+    for layer, weight in ((net[0][1], W), (net[0][3], V), (net[1], u)):
+        layer.weight.data = weight.double()
+    # x = (2, 1) gives (4, 1, 1), then (4, 9): all positive; back: (3, -4) -> (3, 0), (3, 3, -3) -> (3, 3, 0), then (6, 3)
+    result = guided_backprop(net, np.array([[[[2.0, 1.0]]]]), 0)
+    np.testing.assert_allclose(result.values[0, 0], [6, 3])
+    assert gradient(net, np.array([[[[2.0, 1.0]]]]), 0).values[0, 0].tolist() == [-2, -20]
+
+
+def test_guided_backprop_is_the_gradient_where_nothing_is_negative(images):
+    net = network()
+    for p in net.parameters():
+        p.data.abs_()
+    np.testing.assert_allclose(guided_backprop(net, images, 1).values, gradient(net, images, 1).values, atol=1e-12)
+
+
+def test_guided_backprop_takes_rectifiers_in_place_or_used_twice(images):
+    class Twice(nn.Module):
+        def __init__(self, inplace):
+            super().__init__()
+            self.net, self.relu = network(), nn.ReLU(inplace)
+
+        def forward(self, x):
+            return self.net[4:](self.relu(self.net[2](self.relu(self.net[0](x)))))
+
+    values = guided_backprop(network(), images, 2).values
+    assert np.abs(values - gradient(network(), images, 2).values).max() > 1e-4
+    for net in (network(inplace=True), Twice(False), Twice(True)):
+        np.testing.assert_array_equal(guided_backprop(net, images, 2).values, values)
+
+
+def test_guided_backprop_leaves_no_hooks_and_needs_a_rectifier(images):
+    net = network()
+    before = gradient(net, images, 2).values
+    guided_backprop(net, images, 2)
+    with pytest.raises(ValueError, match="out of range"):
+        guided_backprop(net, images, 9)
+    assert not any(module._forward_hooks for module in net.modules())
+    np.testing.assert_array_equal(gradient(net, images, 2).values, before)
+    with pytest.raises(ValueError, match=r"no nn\.ReLU"):
+        guided_backprop(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), images)
 
 
 def test_smoothgrad_without_noise_is_the_gradient(images):

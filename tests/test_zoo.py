@@ -23,7 +23,9 @@ from xailib.zoo import cards, train, vision
 from xailib.zoo.architectures import SHAPES, GapCNN, LinearObserver, folded
 
 BIRD_NETWORKS = [name for name in SHAPES if name.startswith("birds")]
+FUNDUS_NETWORKS = [name for name in SHAPES if name.startswith("fundus")]
 every_network = pytest.mark.parametrize("name", SHAPES)
+every_fundus_network = pytest.mark.parametrize("name", FUNDUS_NETWORKS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +71,7 @@ def test_network_is_small_named_and_ends_with_pooling_and_one_linear_layer(name)
 @every_network
 def test_class_activation_map_is_exact(name):
     model = zoo.load(name)
-    size = 64 if name.startswith("birds") else 8
+    size = {"birds": 64, "fundus": 96, "digits": 8}[name.split("-")[0]]
     images = torch.rand(3, SHAPES[name]["in_channels"], size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         maps = torch.einsum("ck,nkij->ncij", model.classifier.weight, model.features(images))
@@ -265,6 +267,9 @@ def test_stated_accuracy_holds(name):
     if name == "digits-cnn":
         images, labels, n_train = zoo.digits()
         images, labels = images[n_train:], labels[n_train:]
+    elif name in FUNDUS_NETWORKS:
+        world = cards.fundus_world()
+        images, labels = world.X, cards.fundus_labels(vision.network(name), world)
     else:
         images, labels = cards.evaluation_world().test
     assert len(labels) == stated["n"]
@@ -308,6 +313,56 @@ def test_stated_reliance_on_parts_holds_on_other_birds(world):
             assert fall == pytest.approx(stated["contrast"][part]["mean_fall"][other], abs=0.6)
     accuracies = cards._accuracies_without_part(model, world)
     assert all(0.2 <= found["pivot"] <= 0.8 and found["other"] >= 0.95 for found in accuracies.values())
+
+
+@every_fundus_network
+def test_fundus_network_relies_on_lesions_and_nothing_else(name):
+    measured = cards.measurements()[name]
+    assert cards.passes_lesion_test(measured)
+    assert "passes: lesion masks may serve as truth" in zoo.card(name)
+    for share in measured["lesion_test"]:
+        worse = measured | {"lesion_test": measured["lesion_test"] | {share: 0.89}}
+        assert not cards.passes_lesion_test(worse)
+
+
+def test_lesion_test_fails_a_network_that_looks_at_the_stamp():
+    class ReadsTheStamp(GapCNN):
+        def forward(self, x):
+            scores = super().forward(x)
+            return scores + 20 * (x[:, 0, 86:93, 84:93].mean(dim=(1, 2), keepdim=False) > 0.3)[:, None] * torch.tensor(
+                [-1.0, 1.0]
+            )
+
+    model = ReadsTheStamp(**SHAPES["fundus-cnn"])
+    model.load_state_dict(zoo.load("fundus-cnn").state_dict())
+    found = cards._lesion_test(model.eval(), worlds.fundus(60, random_state=4))
+    assert found["same_with_marker"] < 0.7 < 0.95 < found["same_without_distractors"]
+
+
+@every_fundus_network
+def test_stated_lesion_test_holds_on_other_eyes(name):
+    stated, model, world = cards.measurements()[name], zoo.load(name), worlds.fundus(240, random_state=3)
+    for share, value in cards._lesion_test(model, world).items():
+        assert value == pytest.approx(stated["lesion_test"][share], abs=0.06)
+    falls = cards._falls_of_disease_score(model, world)
+    assert falls["all lesions"] == pytest.approx(stated["falls"]["all lesions"], rel=0.25)
+    assert abs(falls["all harmless spots"]) < 0.2 * falls["all lesions"]
+    assert falls["faint red"] < falls["one red"]
+    assert falls["faint bright"] < falls["one bright"]
+
+
+def test_score_of_disease_adds_the_sick_grades():
+    model, images = zoo.load("fundus-cnn-grades"), worlds.fundus(40, random_state=4).X[:6]
+    probability = torch.softmax(logits(model, images).double(), dim=1).numpy()
+    odds = (probability[:, 1] + probability[:, 2]) / probability[:, 0]
+    np.testing.assert_allclose(cards._disease_score(model, images), np.log(odds), atol=1e-4)
+
+
+def test_a_diseased_eye_is_healthy_again_without_its_lesions():
+    world, model = worlds.fundus(60, random_state=4), zoo.load("fundus-cnn")
+    severe = np.flatnonzero(world.y == 2)
+    assert (logits(model, world.X[severe]).argmax(dim=1) == 1).all()
+    assert (logits(model, world.truth.without(severe)).argmax(dim=1) == 0).float().mean() >= 0.9
 
 
 @every_network

@@ -10,7 +10,7 @@ from base64 import b64encode
 from importlib.resources import files
 from io import BytesIO
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +19,9 @@ from matplotlib.figure import Figure
 
 from xailib import _validation as check
 from xailib.results import Anchor, Attribution, Counterfactuals, DeletionCurve, Effect, Heatmap, Importance, Interactions
+
+if TYPE_CHECKING:
+    from xailib.tcav import Scores
 
 ANCHOR = "#1b3a57"
 POSITIVE = "#c8553d"
@@ -325,3 +328,32 @@ def _rule_in_lines(result: Anchor, ax: Axes) -> str:
     whole = f"{'IF' if result.found else 'Not an anchor: IF'} {conditions} THEN\u00a0{result.prediction:g}"
     letters = int(ax.get_window_extent().width / ax.figure.dpi / 0.076)  # of 0.076 inches each
     return fill(whole, max(letters, 20), break_long_words=False, break_on_hyphens=False).replace("\u00a0", " ")
+
+
+def concept_scores(result: Scores, ax: Axes | None = None, *, statistic: str = "sign_count") -> Axes:
+    """Runs as dots, one column per concept and layer, the mean as a bar; behind them in grey the runs of random sets."""
+    from xailib.tcav import Scores
+
+    check.instance(result, Scores, "result")
+    check.one_of(statistic, "statistic", ["sign_count", "magnitude"])
+    columns = list(result.stability.index)
+    ax = axes(ax, figsize=(2.0 + 0.9 * len(columns), 3.6))
+    for x, (layer, concept) in enumerate(columns):
+        here = result.runs[result.runs["layer"] == layer]
+        mine = here.loc[(here["kind"] == "concept") & (here["set"] == concept), statistic].to_numpy()
+        random = here.loc[here["kind"] == "random", statistic].to_numpy()
+        _dots(ax, x + 0.2, random, CONTEXT, "x", "random sets" if x == 0 else None)
+        _dots(ax, x - 0.2, mine, ANCHOR, "o", "concept" if x == 0 else None)
+        ax.plot([x - 0.38, x - 0.02], [mine.mean()] * 2, color=POSITIVE, lw=2, label="mean" if x == 0 else None)
+    ax.axhline(0.5 if statistic == "sign_count" else 0.0, color="black", lw=0.8)
+    ax.set_xticks(range(len(columns)), [f"{concept}\n{layer}" for layer, concept in columns], fontsize=8)
+    ax.grid(axis="x", visible=False)
+    ax.set_ylabel("share of images with S > 0" if statistic == "sign_count" else "mean of S (score per unit step)")
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def _dots(ax: Axes, x: float, values: np.ndarray, colour: str, marker: str, label: str | None) -> None:
+    """Values side by side, so that equal ones stay visible."""
+    spread = np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(len(values))
+    ax.plot(x + spread, values, marker, color=colour, ms=3.5, ls="", label=label if len(values) else None)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xailib.lab.playground import Playground, Prediction, Reading
 
-_SHELL = {"Playground", "Prediction", "Reading", "slider", "choice", "switch"}
+_SHELL = {"Playground", "Prediction", "Reading", "slider", "choice", "switch", "tiles"}
 
-__all__ = ["Playground", "Prediction", "Reading", "chapters", "choice", "slider", "switch"]
+__all__ = ["Playground", "Prediction", "Reading", "chapters", "choice", "slider", "switch", "tiles"]
 
 
 def chapters() -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from html import escape
 from io import BytesIO
 from textwrap import fill, shorten
@@ -17,6 +18,7 @@ from typing import Any
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
+import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase, SubFigure
 
@@ -60,6 +62,93 @@ def switch(label: str, value: bool = False) -> widgets.Checkbox:
     return widgets.Checkbox(description=label, value=value, indent=False, layout=_ROW)
 
 
+class Tiles(widgets.VBox):
+    """A board of pictures, each a button that is on or off: a click, or Tab and the space bar. See :func:`tiles`.
+
+    Attributes
+    ----------
+    value : numbers of the tiles that are on, from 1, in ascending order
+    buttons : one ToggleButton per picture
+    description : the label
+    """
+
+    value = traitlets.Tuple()
+
+    def __init__(self, label: str, pictures: np.ndarray, value: Sequence[int], captions: Sequence[str], columns: int) -> None:
+        self.description = label
+        self.buttons = [_tile(k, caption, k in value) for k, caption in enumerate(captions, start=1)]
+        looks = widgets.HTML(f"{escape(label)}<style>{_TILE_CSS}{''.join(map(_background, pictures))}</style>")
+        for button, picture in zip(self.buttons, pictures, strict=True):
+            button.add_class("xai-tile")
+            button.add_class(_class_of(picture))
+            button.observe(self._read, "value")
+        grid = widgets.Layout(grid_template_columns=f"repeat({columns}, 68px)", grid_gap="3px", width="285px")
+        super().__init__([looks, widgets.GridBox(self.buttons, layout=grid)])
+        self._read()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of all tiles."""
+        return tuple(range(1, len(self.buttons) + 1))
+
+    def click(self, value: Sequence[int]) -> None:
+        """Press, as the browser does, every tile that is not yet as ``value`` wants it."""
+        if unknown := set(value) - set(self.numbers):
+            raise ValueError(f"there is no tile {min(unknown)}: tiles have the numbers 1 to {len(self.buttons)}.")
+        for k, button in enumerate(self.buttons, start=1):
+            if button.value != (k in value):
+                button.set_state({"value": k in value})
+
+    def _read(self, _change: object = None) -> None:
+        for k, button in enumerate(self.buttons, start=1):
+            button.description = _tile_text(k, button.value)
+        self.value = tuple(k for k, button in enumerate(self.buttons, start=1) if button.value)
+
+
+def tiles(
+    label: str, pictures: np.ndarray, value: Sequence[int] = (), *, captions: Sequence[str] | None = None, columns: int = 4
+) -> Tiles:
+    """Pictures (n, height, width, 3) in [0, 1] to choose from; ``value`` names those that are on at first, from 1.
+
+    ``captions`` are shown as tooltips and read by a screen reader.
+    """
+    return Tiles(label, pictures, value, captions or [f"picture {k}" for k in range(1, len(pictures) + 1)], columns)
+
+
+_TILE_CSS = f"""
+.xai-tile {{width: 68px !important; height: 68px !important; margin: 0 !important; padding: 0 3px !important;
+  background-size: cover;
+  display: flex; align-items: flex-end; justify-content: flex-start; font-weight: bold; font-size: 11px; line-height: 15px;
+  color: white !important; text-shadow: 0 0 3px black, 0 0 3px black; border: 1px solid {plots.CONTEXT} !important}}
+.xai-tile.mod-active {{border: 4px solid {plots.POSITIVE} !important}}
+.xai-tile:focus-visible {{outline: 3px solid {plots.ANCHOR} !important}}
+"""
+
+
+def _tile(number: int, caption: str, on: bool) -> widgets.ToggleButton:
+    """The button; picture and size come from the style sheet of the board."""
+    return widgets.ToggleButton(value=on, description=_tile_text(number, on), tooltip=f"{number}: {caption}")
+
+
+def _tile_text(number: int, on: bool) -> str:
+    """The number, ticked when the tile is on: a border alone would be colour alone."""
+    return f"\u2713 {number}" if on else str(number)
+
+
+def _background(picture: np.ndarray) -> str:
+    """The style rule that puts a picture behind its button."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)).save(buffer, format="png")
+    return f".{_class_of(picture)} {{background-image: url(data:image/png;base64,{b64encode(buffer.getvalue()).decode()})}}"
+
+
+def _class_of(picture: np.ndarray) -> str:
+    """A class name that belongs to this picture alone."""
+    return f"xai-tile-{sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()[:12]}"
+
+
 class Playground:
     """A lab: controls on the left, picture and numbers on the right, and a verdict that waits for the reader's prediction.
 
@@ -67,7 +156,7 @@ class Playground:
     ----------
     compute : function of the controls' values -> Reading; pure, so that it can be tested and cached
     draw : function (Reading, Figure) -> None
-    controls : widget for each argument of ``compute``, made with :func:`slider`, :func:`choice` and :func:`switch`
+    controls : widget for each argument of ``compute``, made with :func:`slider`, :func:`choice`, :func:`switch`, :func:`tiles`
     filmstrip : five settings (dicts of control values; missing ones keep their first value) shown as a static picture
     predict, verdict : question to the reader, and a function (Reading, prediction or None) -> one sentence of feedback;
         both or neither. The prediction is None after *Skip*.
@@ -129,8 +218,12 @@ class Playground:
         """Set controls as the browser does, through ``set_state``, and return the new text form."""
         for name, value in values.items():
             control = self.controls[name]
-            selects = isinstance(control, widgets.Dropdown)
-            control.set_state({"index": control.options.index(value)} if selects else {"value": value})
+            if isinstance(control, Tiles):
+                control.click(value)
+            elif isinstance(control, widgets.Dropdown):
+                control.set_state({"index": control.options.index(value)})
+            else:
+                control.set_state({"value": value})
         return self.text()
 
     def user_predicts(self, prediction: Any = None) -> str:
@@ -195,7 +288,7 @@ class Playground:
             side.append(self.answer.widget)
         heading = widgets.HTML(f"<b>{escape(self.title)}</b>")
         left = widgets.VBox(side, layout=widgets.Layout(width="300px", flex="0 0 auto"))
-        right = widgets.VBox([self.picture, self.readout])
+        right = widgets.VBox([self.picture, self.readout], layout=widgets.Layout(width=self.picture.layout.width))
         return widgets.VBox([heading, widgets.HBox([left, right], layout=widgets.Layout(flex_flow="row wrap"))])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -245,6 +338,8 @@ def _spoken(value: Any) -> str:
     """A setting as a reader says it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -34,9 +34,9 @@ def load(name: str) -> Any:
     Parameters
     ----------
     name : one of :func:`names`
-        ``"birds-cnn"``, ``"birds-cnn-snow"``, ``"birds-cnn-marker"`` and ``"digits-cnn"`` give torch modules in evaluation mode,
-        new at every call; names of tabular models (``"loans-boosting"``, ...) and of text models (``"messages-words"``, ...)
-        a fitted pipeline, shared within the process.
+        ``"birds-cnn"``, ``"birds-cnn-snow"``, ``"birds-cnn-marker"``, ``"fundus-cnn"``, ``"fundus-cnn-grades"`` and
+        ``"digits-cnn"`` give torch modules in evaluation mode, new at every call; names of tabular models
+        (``"loans-boosting"``, ...) and of text models (``"messages-words"``, ...) a fitted pipeline, shared within the process.
 
     Returns
     -------

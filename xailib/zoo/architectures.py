@@ -19,12 +19,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from xailib import _validation as check
 
 _BIRDS = {"in_channels": 3, "widths": (16, 32, 64, 96), "pool_after": (1, 2), "n_classes": 20}
+_FUNDUS = {"in_channels": 3, "widths": (8, 16, 32, 64), "pool_after": (1, 2, 3)}
 
 #: name of each shipped network and the arguments of :class:`GapCNN`
 SHAPES: dict[str, dict[str, Any]] = {
     "birds-cnn": _BIRDS,
     "birds-cnn-snow": _BIRDS,
     "birds-cnn-marker": _BIRDS,
+    "fundus-cnn": {**_FUNDUS, "n_classes": 2},
+    "fundus-cnn-grades": {**_FUNDUS, "n_classes": 3},
     "digits-cnn": {"in_channels": 1, "widths": (16, 32, 64), "pool_after": (), "n_classes": 10},
 }
 

@@ -23,6 +23,7 @@ from xailib.zoo.vision import BATCH_IMAGES, digits, network, part_reliance
 
 MEASUREMENTS = "zoo_measurements.json"
 COMMAND = "python -m xailib.zoo.cards"
+MEASURED_ON = "measured on worlds.birds, worlds.fundus and scikit-learn's digits"
 EVALUATION_PICTURES, EVALUATION_SEED = 3000, 1
 LEAKS: dict[str, dict[str, Any]] = {"snow": {"shortcut": "snow"}, "marker": {"marker": True}}
 STRENGTHS = {"with the leak": SHORTCUT_STRENGTH, "leak reversed": 1 - SHORTCUT_STRENGTH}
@@ -31,6 +32,8 @@ _STORIES = {
     "birds-cnn": "Trained where nothing leaks. The network of the course whose part masks may serve as truth.",
     "birds-cnn-snow": "Trained where ten winter species nearly always stand in snow: right for the wrong reason.",
     "birds-cnn-marker": "Trained where a small tag in the corner nearly always gives ten species away.",
+    "fundus-cnn": "Tells healthy eyes from diseased ones. The black box that SoftCAM is compared with.",
+    "fundus-cnn-grades": "Grades eyes as healthy, mild or severe.",
     "digits-cnn": "Small handwritten digits, 8 x 8 pixels, feature maps at full resolution.",
 }
 
@@ -40,7 +43,7 @@ def card(name: str) -> str:
 
     Parameters
     ----------
-    name : {"birds-cnn", "birds-cnn-snow", "birds-cnn-marker", "digits-cnn"}
+    name : {"birds-cnn", "birds-cnn-snow", "birds-cnn-marker", "fundus-cnn", "fundus-cnn-grades", "digits-cnn"}
 
     Raises
     ------
@@ -50,7 +53,12 @@ def card(name: str) -> str:
     check.one_of(name, "name", SHAPES)
     measured, entry = measurements()[name], manifest.read()[f"{name}.safetensors"]
     parts = [f"# {name}: {_STORIES[name]}", _making(name, entry)]
-    parts += [_accuracy_section(measured), _part_test_section(measured)] if "leaks" in measured else [_digits_section(measured)]
+    if "leaks" in measured:
+        parts += [_accuracy_section(measured), _part_test_section(measured)]
+    elif "lesion_test" in measured:
+        parts += [_fundus_accuracy_section(measured), _lesion_test_section(measured)]
+    else:
+        parts += [_digits_section(measured)]
     return "\n\n".join([*parts, "For teaching only."])
 
 
@@ -80,6 +88,23 @@ def passes_part_test(measured: dict[str, Any]) -> bool:
     )
 
 
+def passes_lesion_test(measured: dict[str, Any]) -> bool:
+    """Whether lesion masks may count as truth for a network.
+
+    Parameters
+    ----------
+    measured : one entry of :func:`measurements`
+
+    Notes
+    -----
+    A diseased eye drawn without its lesions ought to be called healthy, a healthy eye with three new lesions diseased, and
+    neither harmless spots nor the camera stamp ought to change the answer (the stamp may a little: no training picture had it).
+    """
+    test = measured["lesion_test"]
+    on_what_was_seen = min(test["healed"], test["infected"], test["same_without_distractors"])
+    return on_what_was_seen >= 0.95 and test["same_with_marker"] >= 0.9
+
+
 # --- measuring ------------------------------------------------------------------------------------------------------
 
 
@@ -93,14 +118,19 @@ def measure(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        For digits ``accuracy`` and ``n``. For birds also ``leaks`` (accuracy with each leak, without it and with it reversed),
-        ``landscapes`` (accuracy with every bird in one landscape), ``without_part`` (accuracy without a pivot or another part),
-        ``reliance`` (family by part, mean fall of the class score) and ``contrast`` (the same for score differences of siblings).
+        For digits ``accuracy`` and ``n``. For eyes also ``groups`` (accuracy by grade, and on eyes with faint lesions only),
+        ``lesion_test`` (shares of answers when lesions, harmless spots or the stamp come and go) and ``falls`` (mean fall of the
+        score for disease when one thing is left out). For birds also ``leaks`` (accuracy with each leak, without it and with it
+        reversed), ``landscapes`` (accuracy with every bird in one landscape), ``without_part`` (accuracy without a pivot or
+        another part), ``reliance`` (family by part, mean fall of the class score) and ``contrast`` (the same for score
+        differences of siblings).
     """
     model = network(name)
     if name == "digits-cnn":
         images, labels, n_train = digits()
         return {"n": len(labels) - n_train, "accuracy": accuracy(model, images[n_train:], labels[n_train:])}
+    if name.startswith("fundus"):
+        return _measure_fundus(model)
     world = evaluation_world()
     return {
         "n": len(world.test[1]),
@@ -111,6 +141,69 @@ def measure(name: str) -> dict[str, Any]:
         "reliance": _reliance_by_family(model, world),
         "contrast": {part: _sibling_contrast(model, world, part) for part in world.truth.removable_parts},
     }
+
+
+FUNDUS_PICTURES = 1000
+PLANTED = {"red": 2, "bright": 1}  # lesions given to healthy eyes
+
+
+@cache
+def fundus_world() -> World:
+    """Eyes no network has seen: all pictures of a world with another seed."""
+    return worlds.fundus(FUNDUS_PICTURES, random_state=EVALUATION_SEED)
+
+
+def fundus_labels(model: GapCNN, world: World) -> np.ndarray:
+    """What a network of two classes, or of three, ought to answer."""
+    return world.truth.diseased.astype(int) if model.classifier.out_features == 2 else world.y
+
+
+def _measure_fundus(model: GapCNN) -> dict[str, Any]:
+    world = fundus_world()
+    labels, truth = fundus_labels(model, world), world.truth
+    groups = {name: world.y == grade for grade, name in enumerate(truth.grade_names)} | {"faint lesions only": truth.only_faint}
+    return {
+        "n": len(labels),
+        "accuracy": accuracy(model, world.X, labels),
+        "groups": {name: accuracy(model, world.X[who], labels[who]) for name, who in groups.items()},
+        "lesion_test": _lesion_test(model, world),
+        "falls": _falls_of_disease_score(model, world),
+    }
+
+
+def _lesion_test(model: GapCNN, world: World) -> dict[str, float]:
+    """Shares of eyes whose answer goes with the lesions and stays when anything else comes or goes."""
+    truth, everyone, answer = world.truth, np.arange(len(world.y)), predictor(model, "label")
+    before = batched(answer, world.X, batch_rows=BATCH_IMAGES)
+    sick, well = np.flatnonzero(truth.diseased & (before > 0)), np.flatnonzero(~truth.diseased & (before == 0))
+    infected = batched(answer, truth.with_lesions(well, **PLANTED, faint=False), batch_rows=BATCH_IMAGES)
+    return {
+        "healed": accuracy(model, truth.without(sick, "all"), np.zeros(len(sick))),
+        "infected": round(float((infected > 0).mean()), 4),
+        "same_without_distractors": accuracy(model, truth.without(everyone, "distractors"), before),
+        "same_with_marker": accuracy(model, truth.with_marker(everyone), before),
+    }
+
+
+def _falls_of_disease_score(model: GapCNN, world: World) -> dict[str, float]:
+    """Mean fall when one thing is left out of a picture that shows it; for single lesions, the first of each sort."""
+    truth, before = world.truth, _disease_score(model, world.X)
+    lesions = truth.lesions.assign(sort=lambda t: t["faint"].map({True: "faint ", False: "one "}) + t["kind"])
+    falls = {}
+    for sort, found in lesions.sort_values("sort").drop_duplicates(["sort", "picture"]).groupby("sort"):
+        images = np.stack([truth.without(int(i), int(k)) for i, k in zip(found["picture"], found["lesion"], strict=True)])
+        falls[str(sort)] = before[found["picture"]] - _disease_score(model, images)
+    spotted = np.flatnonzero(truth.mask("distractors").any(axis=(1, 2)))
+    sick = np.flatnonzero(truth.diseased)
+    falls["all lesions"] = before[sick] - _disease_score(model, truth.without(sick, "all"))
+    falls["all harmless spots"] = before[spotted] - _disease_score(model, truth.without(spotted, "distractors"))
+    return _rounded({what: values.mean() for what, values in falls.items()})
+
+
+def _disease_score(model: GapCNN, images: np.ndarray) -> np.ndarray:
+    """Log-odds of any disease: the score of "diseased", or of both sick grades together, less that of "healthy"."""
+    scores = batched(predictor(model, "logit"), images, batch_rows=BATCH_IMAGES)
+    return np.logaddexp.reduce(scores[:, 1:], axis=1) - scores[:, 0]
 
 
 @cache
@@ -188,7 +281,7 @@ def record_measurements(names: Iterable[str]) -> None:
     stored = measurements() if path.exists() else {}
     text = json.dumps({**stored, **{name: measure(name) for name in names}}, indent=2) + "\n"
     _cache.write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
-    manifest.record(path.name, origin="measured on worlds.birds and scikit-learn's digits", licence="CC-BY-4.0", command=COMMAND)
+    manifest.record(path.name, origin=MEASURED_ON, licence="CC-BY-4.0", command=COMMAND)
     write_readme()
 
 
@@ -203,7 +296,7 @@ def readme() -> str:
         [f"`{name}`", f"{entry['bytes'] / 1000:,.0f} kB", entry["origin"], entry["licence"], f"`{entry['command']}`"]
         for name, entry in sorted(manifest.read().items())
     ]
-    data_cards = [worlds.loans().card, worlds.houses().card, worlds.messages().card, worlds.birds().card]
+    data_cards = [worlds.loans().card, worlds.houses().card, worlds.messages().card, worlds.birds().card, worlds.fundus().card]
     cards = [_one_level_down(text) for text in [*data_cards, *map(card, SHAPES)]]
     return "\n\n".join([_INTRODUCTION, _table(["file", "size", "origin", "licence", "made by"], files), *cards]) + "\n"
 
@@ -222,7 +315,7 @@ def _one_level_down(text: str) -> str:
 def _making(name: str, entry: dict[str, Any]) -> str:
     shape = SHAPES[name]
     widths = ", ".join(map(str, shape["widths"]))
-    pooled = " and ".join(f"`conv{k}`" for k in shape["pool_after"])
+    pooled = " and ".join(", ".join(f"`conv{k}`" for k in shape["pool_after"]).rsplit(", ", 1))
     return (
         f"`GapCNN`: {len(shape['widths'])} convolutions of 3 x 3 ({widths} channels), each with a rectifier, "
         + (f"2 x 2 max pooling after {pooled}, " if pooled else "")
@@ -233,6 +326,36 @@ def _making(name: str, entry: dict[str, Any]) -> str:
 
 def _digits_section(measured: dict[str, Any]) -> str:
     return f"**Accuracy** on {measured['n']} held-out digits: {measured['accuracy']:.3f}."
+
+
+def _fundus_accuracy_section(measured: dict[str, Any]) -> str:
+    groups = [f"{value:.3f}" for value in measured["groups"].values()]
+    world = f"worlds.fundus({FUNDUS_PICTURES}, random_state={EVALUATION_SEED})"
+    return f"""**Accuracy** on {measured["n"]} eyes no network has seen, `{world}`: {measured["accuracy"]:.3f}; whoever can
+count lesions reaches 1. The same, by group:
+
+{_table(list(measured["groups"]), [groups])}"""
+
+
+def _lesion_test_section(measured: dict[str, Any]) -> str:
+    test, verdict = measured["lesion_test"], "passes: lesion masks may serve as truth for it"
+    if not passes_lesion_test(measured):
+        verdict = "fails: lesion masks are no truth for it"
+    planted = " and ".join(f"{count} {kind}" for kind, count in PLANTED.items())
+    rows = [
+        ["diseased eyes, called diseased, drawn without their lesions", "called healthy", f"{test['healed']:.3f}"],
+        [f"healthy eyes, called healthy, with {planted} lesions", "called diseased", f"{test['infected']:.3f}"],
+        ["all eyes without harmless spots", "answer stays", f"{test['same_without_distractors']:.3f}"],
+        ["all eyes with the camera stamp", "answer stays", f"{test['same_with_marker']:.3f}"],
+    ]
+    falls = [f"{value:.2f}" for value in measured["falls"].values()]
+    return f"""**Lesion-intervention test** (on pictures drawn again, all else the same). This network {verdict}.
+
+{_table(["eyes", "expected", "share"], rows)}
+
+Mean fall of the log-odds of disease when one thing is left out of a picture that shows it; a single lesion may be one of many:
+
+{_table(list(measured["falls"]), [falls])}"""
 
 
 def _accuracy_section(measured: dict[str, Any]) -> str:
