@@ -61,7 +61,8 @@ POST_HOC = (
     "guided backpropagation",
     "Grad-CAM, against healthy",
 )
-SKILLS = ("accuracy", "auc")
+#: what a model can do; ``missed``: share of diseased eyes called healthy, ``missed_faint``: of those with faint lesions only
+SKILLS = ("accuracy", "auc", "missed", "missed_faint")
 METRICS = ("precision", "sensitivity", "top_1", "top_5", "top_10", "pointing_game", "deletion_area", "r_plus", "r_minus")
 
 
@@ -125,7 +126,7 @@ def explorer() -> dict[str, np.ndarray]:
 
     ``l1`` (a,), ``l2`` (b,), ``images`` (12, 3, 96, 96) uint8, ``masks`` (12, 96, 96) bool, ``grades`` (12,), ``only_faint``
     (12,), ``pictures`` (12,) numbers in the tuning world, ``evidence`` (a, b, 12, 2, 12, 12) float16, and (a, b) each:
-    ``accuracy``, ``auc``, ``precision``, ``sensitivity``, ``positive_share``.
+    ``accuracy``, ``auc``, ``missed``, ``missed_faint``, ``precision``, ``sensitivity``, ``positive_share``.
     """
     with np.load(manifest.verified(EXPLORER), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
@@ -200,11 +201,17 @@ def _folder() -> Path:
 # --- measurements ---
 
 
-def _skill(model: nn.Module, images: np.ndarray, sick: np.ndarray) -> dict[str, float]:
-    """Accuracy and area under the ROC curve."""
+def _skill(model: nn.Module, images: np.ndarray, truth: FundusTruth, numbers: np.ndarray) -> dict[str, float | None]:
+    """Accuracy, area under the ROC curve, and what is missed, on the pictures with these numbers."""
     scores = batched(predictor(model, "logit"), images, batch_rows=100, width=2)
     margin = scores[:, 1] - scores[:, 0]
-    return {"accuracy": float(((margin > 0) == sick).mean()), "auc": float(roc_auc_score(sick, margin))}
+    sick, faint = truth.diseased[numbers], truth.only_faint[numbers]
+    return {
+        "accuracy": float(((margin > 0) == sick).mean()),
+        "auc": float(roc_auc_score(sick, margin)),
+        "missed": float((margin <= 0)[sick].mean()),
+        "missed_faint": float((margin <= 0)[faint].mean()) if faint.any() else None,
+    }
 
 
 def _black_box_maps(model: nn.Module, seed: Seed) -> Iterator[tuple[str, Heatmap]]:
@@ -288,7 +295,7 @@ def _deletion_area(model: nn.Module, heat: Heatmap, seed: Seed) -> float | None:
 
 def _model_record(model: nn.Module, maps: Iterator[tuple[str, Heatmap]], seed: Seed) -> dict[str, Any]:
     judged = {name: _judged(heat, seed) | {"deletion_area": _deletion_area(model, heat, seed)} for name, heat in maps}
-    return {**_skill(model, seed.images, seed.sick), "maps": judged}
+    return {**_skill(model, seed.images, seed.world.truth, seed.held_out), "maps": judged}
 
 
 def measure(number: int, strengths: dict[str, tuple[float, float]], settings: Settings) -> dict[str, Any]:
@@ -332,14 +339,15 @@ def grid(settings: Settings) -> dict[str, np.ndarray]:
     validation = _world(VALIDATION, settings.pictures)
     chosen = _twelve(seed)
     shape = (len(settings.l1), len(settings.l2))
-    names = ("accuracy", "auc", "precision", "sensitivity", "positive_share")
+    names = (*SKILLS, "precision", "sensitivity", "positive_share")
     arrays: dict[str, np.ndarray] = {name: np.empty(shape) for name in names}
     arrays["evidence"] = np.empty((*shape, len(chosen), 2, 12, 12), dtype=np.float16)
     pairs = [(a, b) for a in range(shape[0]) for b in range(shape[1])]
     for a, b in tqdm(pairs, desc="grid of penalties", unit="model", disable=None):
         model = seed.soft(settings.l1[a], settings.l2[b])
         judged = _judged(softcam.evidence_maps(model, seed.images, DISEASED), seed)
-        found = {**_skill(model, validation.X, validation.truth.diseased), **judged, "positive_share": judged["r_plus"]}
+        skill = _skill(model, validation.X, validation.truth, np.arange(len(validation.y)))
+        found = {**skill, **judged, "positive_share": judged["r_plus"]}
         for name in names:
             arrays[name][a, b] = found[name]
         arrays["evidence"][a, b] = softcam.evidence(model, seed.world.X[chosen])

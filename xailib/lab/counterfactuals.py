@@ -51,7 +51,7 @@ def desk_lab() -> Playground:
         "lock_employment": switch("employment stays", True),
         "no_waiting": switch("no waiting for credit age", True),
     }
-    question = "Leave Mara's income where it is (raise up to 0) and her employment too. What is left for her, with half of the loan?"
+    question = "Leave Mara's income where it is (raise up to 0) and her employment. What is left, with half of the loan?"
     return Playground(
         _compute,
         _draw,
