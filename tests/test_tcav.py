@@ -19,6 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from xailib import _activations, tcav, zoo
+from xailib._concept_vectors import Layer, mean_cosine, one_run
 from xailib.saliency import gradcam
 from xailib.worlds.birds import birds
 
@@ -394,14 +395,14 @@ def test_random_sets_meet_in_both_directions():
 
 def test_stability_is_the_mean_cosine_of_all_pairs():
     X = RNG.normal(size=(40, 12))
-    layer = tcav._Layer("x", X, np.zeros((1, 12)))
+    layer = Layer("x", X, np.zeros((1, 12)))
     for classifier in ("ridge", SGDClassifier(random_state=0)):
         learn = tcav._learner(classifier, 0.01, 0.25, 0)
-        directions = [tcav._run(layer, learn, np.arange(8), np.arange(s, s + 8)).direction for s in (8, 16, 24, 32)]
+        directions = [one_run(layer, learn, np.arange(8), np.arange(s, s + 8)).direction for s in (8, 16, 24, 32)]
         V = np.array([d.explicit(layer) for d in directions])
         pairs = (V @ V.T)[np.triu_indices(4, 1)]
         np.testing.assert_allclose(np.linalg.norm(V, axis=1), 1)
-        assert tcav._mean_cosine(layer, directions) == pytest.approx(pairs.mean(), abs=1e-12)
+        assert mean_cosine(layer, directions) == pytest.approx(pairs.mean(), abs=1e-12)
 
 
 def test_a_planted_concept_is_found_and_its_opposite_is_significant_too():

@@ -11,27 +11,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from xailib import _activations
 from xailib import _validation as check
-from xailib._networks import (
-    Target,
-    arguments,
-    blocks,
-    known_layers,
-    module_of,
-)
+from xailib._concept_vectors import LOSSES, Layer, Learner, Run, held_out_accuracy, mean_cosine, one_run
+from xailib._networks import Target, arguments, known_layers, module_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -379,12 +370,12 @@ def cav(
     A, B = _flat(concept, "concept", min_rows=2), _flat(random, "random", min_rows=2)
     if A.shape[1] != B.shape[1]:
         raise ValueError(f"concept and random must come from one layer, but hold {A.shape[1]} and {B.shape[1]} numbers each.")
-    layer = _Layer("concept and random", np.concatenate([A, B]), np.zeros((1, A.shape[1])))
+    layer = Layer("concept and random", np.concatenate([A, B]), np.zeros((1, A.shape[1])))
     sides = [learn.split(learn.rng.permutation(len(A))), learn.split(len(A) + learn.rng.permutation(len(B)))]
     direction = learn.fit(layer, sides)
     v, n_train = direction.explicit(layer), sum(len(train) for train, _ in sides)
     intercept = direction.intercept - direction.norm * direction.origin(layer) @ v
-    accuracy = _accuracy(layer, direction, sides)
+    accuracy = held_out_accuracy(layer, direction, sides)
     return Cav(v, direction.norm, float(intercept), accuracy, learn.name, n_train, len(layer.X) - n_train)
 
 
@@ -680,20 +671,18 @@ def _p_values(found: Scores) -> dict[str, float]:
     return {name: float(table["p_value"].iloc[0]) for name, table in tables.items()}
 
 
-def _one_layer(
-    space: _Layer, names: list[str], concepts: _Sets, random: _Sets, learn: _Learner, *, controls: bool = True
-) -> _Part:
+def _one_layer(space: Layer, names: list[str], concepts: _Sets, random: _Sets, learn: Learner, *, controls: bool = True) -> _Part:
     """All runs at one layer; with controls the same statistic for each random set as for the concept, in the same company."""
     m = len(random)
-    control = np.full((m, m, 4), np.nan)  # of random set i against j: see _Run.summary
+    control = np.full((m, m, 4), np.nan)  # of random set i against j: see Run.summary
     for i, j in itertools.combinations(range(m), 2) if controls else []:
-        run = _run(space, learn, random[i], random[j])
+        run = one_run(space, learn, random[i], random[j])
         control[i, j], control[j, i] = run.summary, run.reversed_summary
     part = _Part()
     for name, rows in zip(names, concepts, strict=True):
-        runs = [_run(space, learn, rows, other) for other in random]
+        runs = [one_run(space, learn, rows, other) for other in random]
         part.add_runs(space.name, "concept", name, [run.summary for run in runs])
-        part.stability[space.name, name] = _mean_cosine(space, [run.direction for run in runs])
+        part.stability[space.name, name] = mean_cosine(space, [run.direction for run in runs])
         if controls:
             reverse = np.array([run.reversed_summary for run in runs])
             company = (np.nansum(control, axis=1) + reverse) / m  # each random set against the others and the concept
@@ -704,255 +693,21 @@ def _one_layer(
 
 
 def _one_relative_layer(
-    space: _Layer, names: list[str], sets: _Sets, resampled: list[_Sets], relabelled: list[_Sets], learn: _Learner
+    space: Layer, names: list[str], sets: _Sets, resampled: list[_Sets], relabelled: list[_Sets], learn: Learner
 ) -> _Part:
     """Each concept against the union of the others: as given, resampled, and divided by chance."""
 
-    def against_others(division: _Sets, k: int) -> _Run:
-        return _run(space, learn, division[k], *(rows for j, rows in enumerate(division) if j != k))
+    def against_others(division: _Sets, k: int) -> Run:
+        return one_run(space, learn, division[k], *(rows for j, rows in enumerate(division) if j != k))
 
     part, chance = _Part(), [against_others(division, 0).summary for division in relabelled]
     for k, name in enumerate(names):
         runs = [against_others(division, k) for division in resampled]
         part.add_runs(space.name, "concept", name, [run.summary for run in runs], counterpart="resample")
-        part.stability[space.name, name] = _mean_cosine(space, [run.direction for run in runs])
+        part.stability[space.name, name] = mean_cosine(space, [run.direction for run in runs])
         part.add_null(space.name, name, against_others(sets, k).summary, np.array(chance))
     part.add_runs(space.name, "random", "divided by chance", chance, counterpart="division")
     return part
-
-
-# --- one run ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """Everything at one layer: activations of all examples, gradients of the class images, and their inner products."""
-
-    name: str
-    X: np.ndarray  # (examples, p)
-    G: np.ndarray  # (class images, p)
-
-    @cached_property
-    def mean(self) -> np.ndarray:
-        return self.X.mean(axis=0)
-
-    @property
-    def XX(self) -> np.ndarray:
-        """(examples, examples) of centred activations: all that the classifiers with a name need."""
-        return self._products[0]
-
-    @property
-    def GX(self) -> np.ndarray:
-        """(class images, examples): directional derivatives along the examples."""
-        return self._products[1]
-
-    @cached_property
-    def mean_square(self) -> float:
-        """Of all examples, centred."""
-        return float(self.XX.trace() / len(self.XX))
-
-    @cached_property
-    def _products(self) -> tuple[np.ndarray, np.ndarray]:
-        """By blocks of columns, never a second copy of everything: in the network's precision, summed in double."""
-        XX, GX = np.zeros((len(self.X), len(self.X))), np.zeros((len(self.G), len(self.X)))
-        for c in blocks(self.X.shape[1], _COLUMNS):
-            x = self.X[:, c] - self.mean[c]
-            XX += x @ x.T
-            GX += self.G[:, c] @ x.T
-        return XX, GX
-
-
-_COLUMNS = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class _InSpan:
-    """A direction as a weighted sum of examples: v = sum_i weights_i x_i, of unit length."""
-
-    rows: np.ndarray
-    weights: np.ndarray
-    norm: float
-    intercept: float
-
-    def along(self, layer: _Layer) -> np.ndarray:
-        return layer.GX[:, self.rows] @ self.weights
-
-    def decide(self, layer: _Layer, rows: np.ndarray) -> np.ndarray:
-        return self.norm * layer.XX[np.ix_(rows, self.rows)] @ self.weights + self.intercept
-
-    def explicit(self, layer: _Layer) -> np.ndarray:
-        return self.weights @ (layer.X[self.rows] - layer.mean)
-
-    def origin(self, layer: _Layer) -> np.ndarray:
-        """Where the classifier counts from."""
-        return layer.mean
-
-    def coordinates(self, layer: _Layer) -> np.ndarray:
-        """The weights of all examples."""
-        return np.bincount(self.rows, self.weights, minlength=len(layer.X))
-
-    def squared(self, layer: _Layer, total: np.ndarray) -> float:
-        return float(total @ layer.XX @ total)
-
-
-@dataclass(frozen=True, eq=False)
-class _Explicit:
-    """A direction as p numbers, from an estimator of the caller."""
-
-    vector: np.ndarray
-    norm: float
-    intercept: float
-
-    def along(self, layer: _Layer) -> np.ndarray:
-        return layer.G @ self.vector
-
-    def decide(self, layer: _Layer, rows: np.ndarray) -> np.ndarray:
-        return self.norm * layer.X[rows].astype(np.float64) @ self.vector + self.intercept
-
-    def explicit(self, layer: _Layer) -> np.ndarray:
-        return self.vector
-
-    def origin(self, layer: _Layer) -> np.ndarray:
-        return np.zeros_like(self.vector)
-
-    def coordinates(self, layer: _Layer) -> np.ndarray:
-        return self.vector
-
-    def squared(self, layer: _Layer, total: np.ndarray) -> float:
-        return float(total @ total)
-
-
-_Direction = _InSpan | _Explicit
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """One CAV: its direction, what it says about the class images, and how well it separates."""
-
-    direction: _Direction
-    derivatives: np.ndarray
-    accuracy: float
-
-    @property
-    def summary(self) -> tuple[float, float, float, float]:
-        """Sign count, magnitude, accuracy; and the sign count with zeros counted half, which a test can compare."""
-        S = self.derivatives
-        return float((S > 0).mean()), float(S.mean()), self.accuracy, float((1 + np.sign(S).mean()) / 2)
-
-    @property
-    def reversed_summary(self) -> tuple[float, float, float, float]:
-        """The same with concept and counterpart exchanged: the CAV points the other way."""
-        return replace(self, derivatives=-self.derivatives).summary
-
-
-def _run(space: _Layer, learn: _Learner, concept: np.ndarray, *others: np.ndarray) -> _Run:
-    """CAV of a set against one other set, or against the union of several."""
-    own, rest = learn.split(concept), [learn.split(rows) for rows in others]
-    sides = [own, (np.concatenate([train for train, _ in rest]), np.concatenate([test for _, test in rest]))]
-    direction = learn.fit(space, sides)
-    return _Run(direction, direction.along(space), _accuracy(space, direction, sides))
-
-
-_Split = tuple[np.ndarray, np.ndarray]  # rows to train on, rows held out
-
-
-@dataclass(frozen=True, eq=False)
-class _Learner:
-    """How CAVs are made: the classifier, its penalty, the share held out."""
-
-    classifier: Any
-    penalty: float
-    test_share: float
-    rng: np.random.Generator
-    seed: int
-
-    @property
-    def name(self) -> str:
-        if isinstance(self.classifier, str):
-            return f"{self.classifier}, penalty {self.penalty:g}"
-        return type(self.classifier).__name__
-
-    def n_test(self, n: int) -> int:
-        return min(n - 1, max(1, int(n * self.test_share))) if self.test_share else 0
-
-    def split(self, rows: np.ndarray) -> _Split:
-        """Rows stand in random order already: the last ones are held out."""
-        n_train = len(rows) - self.n_test(len(rows))
-        return rows[:n_train], rows[n_train:]
-
-    def fit(self, layer: _Layer, sides: list[_Split]) -> _Direction:
-        rows = np.concatenate([train for train, _ in sides])
-        y = np.repeat([1.0, -1.0], [len(train) for train, _ in sides])
-        if isinstance(self.classifier, str):
-            return self._fit_in_span(layer, rows, y)
-        return self._fit_estimator(layer, rows, y)
-
-    def _fit_in_span(self, layer: _Layer, rows: np.ndarray, y: np.ndarray) -> _InSpan:
-        K = layer.XX[np.ix_(rows, rows)]
-        middle = K.mean(axis=0)
-        centred = K - middle - middle[:, None] + middle.mean()
-        scale = centred.trace() / len(rows)
-        if scale <= 1e-20 + 1e-14 * layer.mean_square:
-            raise ValueError(f"examples are all alike at {layer.name}, so nothing separates them: give other images or layers.")
-        weights, bias = _LOSSES[self.classifier](centred / scale, y, self.penalty)
-        norm = np.sqrt(max(weights @ centred @ weights, 0.0)) / scale
-        unit = weights / scale / norm if norm > 1e-12 / np.sqrt(scale) else np.zeros(len(rows))
-        return _InSpan(rows, unit, float(norm), float(bias - norm * middle @ unit))
-
-    def _fit_estimator(self, layer: _Layer, rows: np.ndarray, y: np.ndarray) -> _Explicit:
-        model = clone(self.classifier)
-        if model.get_params().get("random_state", self) is None:
-            model.set_params(random_state=self.seed)
-        model.fit(layer.X[rows].astype(np.float64), (y > 0).astype(int))
-        w = np.asarray(getattr(model, "coef_", None), dtype=float).ravel()
-        if w.shape != layer.X.shape[1:]:
-            raise ValueError(f"classifier {type(model).__name__} gives no coef_ with one weight per number: choose a linear one.")
-        norm = float(np.linalg.norm(w))
-        return _Explicit(w / norm if norm else w, norm, float(np.ravel(getattr(model, "intercept_", 0.0))[0]))
-
-
-def _accuracy(layer: _Layer, direction: _Direction, sides: list[_Split]) -> float:
-    """Mean over both sides of the share of held-out examples that lie there."""
-    if not len(sides[0][1]):
-        return float("nan")
-    hits = [(direction.decide(layer, test) > 0).mean() for _, test in sides]
-    return float(hits[0] + 1 - hits[1]) / 2
-
-
-def _mean_cosine(layer: _Layer, directions: list[_Direction]) -> float:
-    """Over all pairs of unit vectors: (|sum|^2 - m) / (m^2 - m)."""
-    m = len(directions)
-    total = np.sum([d.coordinates(layer) for d in directions], axis=0)
-    return (directions[0].squared(layer, total) - m) / (m * m - m) if m > 1 else float("nan")
-
-
-# --- the three losses, in the span of the examples --------------------------------------------------------------------
-# Each takes the centred Gram matrix (n, n) of examples of unit mean square and labels 1 and -1, and returns the weights of
-# the examples and the bias.
-
-
-def _ridge(K: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    ridge = len(y) * penalty * np.eye(len(y))
-    return np.linalg.solve(K + ridge, y - y.mean()), float(y.mean())
-
-
-def _logistic(K: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    """In coordinates along the principal axes: a rotation changes neither the loss nor the penalty."""
-    values, U = np.linalg.eigh(K)
-    kept = values > 1e-10 * values[-1]
-    root, U = np.sqrt(values[kept]), U[:, kept]
-    model = LogisticRegression(C=1 / (len(y) * penalty), tol=1e-8, max_iter=10_000).fit(U * root, y)
-    return U @ (model.coef_[0] / root), float(model.intercept_[0])
-
-
-def _svm(K: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    model = SVC(kernel="precomputed", C=1 / (len(y) * penalty), tol=1e-6).fit(K, y)
-    weights = np.zeros(len(y))
-    weights[model.support_] = model.dual_coef_[0]
-    return weights, float(model.intercept_[0])
-
-
-_LOSSES = {"ridge": _ridge, "logistic": _logistic, "svm": _svm}
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------
@@ -1019,14 +774,14 @@ def _joined(parts: list[_Part], n_images: int, set_size: int, method: str) -> Sc
 # --- sets of examples -------------------------------------------------------------------------------------------------
 
 
-def _pooled(sets: list[np.ndarray], learn: _Learner) -> tuple[np.ndarray, list[np.ndarray]]:
+def _pooled(sets: list[np.ndarray], learn: Learner) -> tuple[np.ndarray, list[np.ndarray]]:
     """All sets in one array, cut to the smallest, and the rows of each, in random order: the last are held out."""
     size = min(len(images) for images in sets)
     chosen = [images[learn.rng.permutation(len(images))[:size]] for images in sets]
     return np.concatenate(chosen), [np.arange(start, start + size) for start in range(0, size * len(sets), size)]
 
 
-def _resampled(sets: list[np.ndarray], learn: _Learner) -> list[np.ndarray]:
+def _resampled(sets: list[np.ndarray], learn: Learner) -> list[np.ndarray]:
     """Training examples drawn again with replacement; those held out stay out of training."""
     return [np.concatenate([learn.rng.choice(train, len(train)), test]) for train, test in map(learn.split, sets)]
 
@@ -1069,13 +824,13 @@ def _sets(sets: Any, name: str, x: np.ndarray, *, min_sets: int) -> list[np.ndar
     return checked
 
 
-def _learner(classifier: Any, penalty: Any, test_share: Any, random_state: Any) -> _Learner:
+def _learner(classifier: Any, penalty: Any, test_share: Any, random_state: Any) -> Learner:
     if isinstance(classifier, type) or not (hasattr(classifier, "fit") and hasattr(classifier, "get_params")):
-        check.one_of(classifier, "classifier", _LOSSES)
+        check.one_of(classifier, "classifier", LOSSES)
     check.number(penalty, "penalty", low=1e-6)
     check.number(test_share, "test_share", low=0, high=1, open_high=True)
     rng = check.random_generator(random_state)
-    return _Learner(classifier, float(penalty), float(test_share), rng, int(rng.integers(2**31)))
+    return Learner(classifier, float(penalty), float(test_share), rng, int(rng.integers(2**31)))
 
 
 def _settings(of: Any, positions: Any) -> None:
@@ -1098,8 +853,8 @@ def _flat(values: Any, name: str, *, min_rows: int = 1) -> np.ndarray:
 
 def _layers(
     model: nn.Module, x: np.ndarray, classes: np.ndarray, pooled: np.ndarray, names: list[str], of: str, positions: str, size: int
-) -> list[_Layer]:
+) -> list[Layer]:
     """Activations of all examples and gradients of the class images, at every layer."""
     G = _activations.gradients(model, x, names, classes, of, positions, size)
     X = _activations.activations(model, pooled, names, positions, size)
-    return [_Layer(name, X[name], G[name]) for name in names]
+    return [Layer(name, X[name], G[name]) for name in names]
