@@ -5,7 +5,7 @@
 #
 # A map drawn after the decision may differ from the decision. A map that the decision is computed from cannot. That sounds like the end of all quarrels about explanations. You will see what is true of it, what was true all along, and where such a map still misleads.
 #
-# **Estimated time:** 120 minutes
+# **Estimated time:** 125 minutes
 #
 # **What you need:** [chapter 8](08_saliency.ipynb) (CAM, Grad-CAM and its relatives). One layer is new, and it is in the folded box.
 
@@ -267,7 +267,7 @@ for name, model in trained.items():
 # Compare with the first row, which had the same passes: the penalties cost a point or two here (all rows are above the black box only because they trained longer), and they shrink the evidence to a sixth. What do the maps look like?
 
 # %%
-fig, axes = plt.subplots(1, 5, figsize=(10.6, 2.8))
+fig, axes = plt.subplots(1, 5, figsize=(10.6, 2.5))
 show_eye(axes[0], eyes[eye], lesions[eye], "diseased; gold: lesions")
 for ax, (name, A) in zip(axes[1:], maps.items(), strict=True):
     limit = np.abs(A[eye, 1]).max()
@@ -372,12 +372,16 @@ print("strengths:", stored["strengths"])
 skills = table[table["map"] == ""].pivot(index="model", columns="metric", values="mean")
 print(skills.loc[["black box", "sparse", "dense", "elastic"]].round(4), "\n\nminus the black box, in pairs (95 % interval)")
 for row in paired[paired["map"] == ""].itertuples():
-    print(f"{row.model:8} {row.metric:9} {row.mean:+.4f} ({row.lower:+.4f} to {row.upper:+.4f})")
+    print(f"{row.model:8} {row.metric:12} {row.mean:+.4f} ({row.lower:+.4f} to {row.upper:+.4f})")
 
 # %% [markdown]
-# PROMISE2
+# *missed* is the share of diseased eyes called healthy, *missed_faint* that of eyes with faint lesions only.
 #
-# Now the maps, judged as in the paper: cut at zero, stretched to 0 ... 1. **Activation precision**: the share of the map on lesions. **Sensitivity**: how much of the lesions is lit. **top_5**: how many of the five strongest patches of 6 x 6 pixels contain a lesion. **Deletion area**: delete patches, strongest first; small is good. **r_plus**, **r_minus** (consistency): the share of cells with positive evidence in diseased eyes, with negative in healthy ones.
+# **Promise 2 is kept on average, and it is weak.** Sparse and elastic lose 0.8 and 0.9 points of accuracy, dense none; the sparse interval reaches 1.7. And the ill pay: the sparse network misses 1.8 more diseased eyes in a hundred (0.2 to 3.5).
+#
+# ### Whose maps?
+#
+# The maps are judged as in the paper: cut at zero, stretched to 0 ... 1. **Activation precision**: the share of the map on lesions. **Sensitivity**: how much of the lesions is lit. **top_5**: how many of the five strongest patches of 6 x 6 pixels contain a lesion. **Deletion area**: delete patches, strongest first; small is good. **r_plus**, **r_minus** (consistency): the share of cells with positive evidence in diseased eyes, with negative in healthy ones.
 
 # %%
 METRICS = ["precision", "sensitivity", "top_1", "top_5", "deletion_area", "r_plus", "r_minus"]
@@ -403,10 +407,25 @@ for ax, (metric, sign) in zip(axes, panels.items(), strict=True):
     ax.set_xlabel("evidence minus map")
 axes[0].set_yticks(range(len(names)), names)
 axes[0].invert_yaxis()
-plots.show(fig, "Paired differences over five seeds between the sparse network's evidence and ten other maps, in four grades.")
+plots.show(fig, "Paired differences over five seeds between the sparse network's evidence and eleven other maps, in four grades.")
 
 # %% [markdown]
-# FIGTEXT
+# Dots: means over seeds of *evidence minus that map*, with 95 % intervals; red where the evidence is better.
+#
+# **Promise 3 does not reproduce here.** Against CAM, Grad-CAM and HiResCAM, with the same 12 x 12 cells, the evidence is better by little: 0.003 of precision, 0.04 of top_5. Against every finer map it loses top_5. It leads in sensitivity: broad maps light a lot.
+#
+# And the last row is zero: Grad-CAM, painted *afterwards* on the sparse network, is as good. **What helps is the training, not that the model explains itself.**
+#
+# Why so little? The table's first row, the lesions themselves averaged over cells, reaches 0.115 of precision; integrated gradients reach 0.104 on pixels. And a cell sees far:
+
+# %%
+one_eye = torch.from_numpy(eyes[[eye]]).requires_grad_()
+soft.evidence(one_eye)[0, 1, 6, 6].backward()
+seen = one_eye.grad[0].abs().sum(dim=0) > 0
+print("pixels that one cell of 8 x 8 sees:", tuple(int(seen.any(dim=side).sum()) for side in (1, 0)))
+
+# %% [markdown]
+# One lesion can light five cells in a row, and the penalty on the size of evidence does not forbid it. In the paper the pictures have 512 pixels and other lesions, and its network was trained on photographs before; ours is small and its world is drawn. So the finding is: *here* it does not hold. (And a good grade is no proof of honesty: guided backpropagation has the second-best precision, and chapter 8 showed that it hardly looks at the weights.)
 #
 # A small part again, live, on the eyes of this chapter, which no stored number has seen: the shipped black box and our quickly trained sparse network.
 
@@ -424,8 +443,9 @@ for row, heat in live.items():
     before = wide.loc[row, ["precision", "sensitivity", "top_5"]].round(2)
     print(f"{', '.join(row):20} live {np.round(now, 2).tolist()}, stored {before.tolist()}")
 
+
 # %% [markdown]
-# LIVETEXT
+# The same order as in the table: evidence above CAM in precision and top_5, and both maps of the sparse network agree to the second decimal. Sensitivity went down instead of up: our penalty is six times as strong as the stored one, and a brief map lights fewer lesions. Whoever chooses the strength chooses which grade to win.
 
 # %% [markdown]
 # ## Break it
@@ -544,7 +564,7 @@ assert (np.diff(missed, axis=0) > 0).all()
 assert precision[1] > precision[0] > 3 * precision[2]
 assert missed[1, 0] > 1.5 * missed[0, 0]
 assert missed[1, 1] - missed[0, 1] < 0.03
-print("ok: with each step fewer single dots are found and more diseased eyes are missed, at either limit")
+print("ok: with each step fewer ordinary dots are found and more diseased eyes are missed, at either limit")
 print("ok: the first step multiplies the misses by more than 1.5 at the own limit, and adds few at equal false alarms")
 print("ok: the first step raises the activation precision, the second destroys it")
 
@@ -610,7 +630,7 @@ for row, k in zip(axes, first, strict=True):
 plots.show(fig, "A 3 and a 7 with the evidence for their own class: converted, sparse, and sparse minus the runner-up.")
 
 # %% [markdown]
-# Each panel has its own scale. With ten classes the single map depends on what all others share; the right column asks what speaks for this digit *rather than the runner-up*, and that is fixed by the answer. Look how the middle bar of the 3 gains: a 7 has none there.
+# Each panel has its own scale; grey is the ink below. With ten classes the single map depends on what all others share; the right column asks what speaks for this digit *rather than the runner-up*, and that is fixed by the answer. Look how the middle bar of the 3 gains: a 7 has none there.
 #
 # Is evidence on empty paper evidence? Erase all of it, for all classes, wherever neither the cell nor a neighbour has ink:
 
@@ -624,7 +644,7 @@ for name, A in (("converted", cam_evidence), ("sparse", sparse_evidence)):
     print(f"{name:10} evidence on empty paper {on_paper:.2f}, answers that change without it {changed:.2f}")
 
 # %% [markdown]
-# A tenth of the evidence lies where nothing is drawn, and no answer needs it. The sparse network puts less there. What may be concluded: how these networks count. Not: that the cells it kept are the strokes a person reads.
+# A seventh of the evidence lies where nothing is drawn, and no answer needs it. The sparse network puts half as much there. What may be concluded: how these networks count. Not: that the cells it kept are the strokes a person reads.
 #
 # In a terminal, `python -m xailib.experiments.softcam --cifar10` converts torchvision's ResNet-18 and trains it on CIFAR-10 photographs, with and without penalty; it needs the data, which the first call fetches.
 #
@@ -742,7 +762,7 @@ ex.quiz("softcam")
 # 2. New is the price: a penalty on the evidence in training. Read the formula, the code and the map size before you copy a strength.
 # 3. Softmax sees differences. A single class's map is chosen by the penalty, the difference of two classes by the answer.
 # 4. An edit of evidence is exact about the arithmetic and silent about the picture. Redraw.
-# 5. TAKEAWAY5
+# 5. Over five seeds here: accuracy within a point on average, but more eyes missed; maps a little better than CAM, clearly worse than finer ones. The control rows told why: the training helps, not the name.
 
 # %% [markdown]
 # ## Further reading

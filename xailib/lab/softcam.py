@@ -164,7 +164,7 @@ def _draw_evidence(reading: Reading, ax: Axes, loc: Literal["left", "right"] = "
     plots.heatmap(data["heat"], ax, image=data["image"] / 255, limit=data["limit"])
     _outline(data["mask"], ax)
     where = np.kron(data["where"], np.ones([len(data["mask"]) // len(data["where"])] * 2)) > 0
-    if data["factor"] != 1 and where.any():
+    if where.any():
         ax.contour(where, levels=[0.5], colors="black", linewidths=0.8, linestyles="dashed")
     ax.set_title(f"evidence: {data['evidence']}\nfull colour at {data['limit']:.2g}", fontsize=9, loc=loc)
 
