@@ -230,6 +230,8 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | $A$, $\tau$ | a rule; the precision asked of it (chapter 6) |
 # | $x'$, $d(x, x')$ | a counterfactual; how far it is from the row it answers (chapter 7) |
 # | $A_k$, $\alpha_k$ | activation map of channel $k$ of a layer; its weight in Grad-CAM (chapter 8) |
+# | $v$, $S_c(x)$ | a concept's direction at a layer; how fast the score of class $c$ grows along it (chapter 9) |
+# | $A_c^{ij}$, $\lambda$ | evidence for class $c$ at cell $(i, j)$; the strength of a penalty (chapter 14) |
 # | $L$ | a loss: the larger, the worse |
 # | $n$, $p$ | number of rows; number of features |
 # | $\rho$ | a correlation; in tests of ranking, Spearman's |
@@ -241,10 +243,12 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | **background** | the rows over which an explanation averages; another background, another explanation |
 # | **baseline** | the single input that stands for "nothing there"; also where an attribution starts counting |
 # | **coalition** | the set of features whose values are known, the others being replaced |
+# | **concept** | what a set of example pictures has in common; at a layer, the direction towards them |
 # | **counterfactual** | a changed row with which the model decides otherwise |
 # | **coverage** | the share of rows to which a rule applies; also of intervals that hold the truth |
 # | **effect** | how the prediction changes with a feature, as a curve |
 # | **estimand** | the exact quantity that a method tries to estimate |
+# | **evidence map** | in SoftCAM, what every cell adds to a class score; the score is its mean |
 # | **faithful** | says of the model what is true of the model, whatever is true of the world |
 # | **fidelity** | how well a surrogate reproduces the model where it was fitted |
 # | **glass box** | a model whose own parts can be read |

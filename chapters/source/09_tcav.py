@@ -382,7 +382,7 @@ for ax, column, label, zero in zip(
     ax.axvline(0, color="black", lw=0.8)
     ax.set(xlabel="redrawn with this wing: change of the logit", ylabel=label)
 axes[0].set_title("the score is a switch")
-axes[1].set_title("the mean of S is graded, but by its own scale")
+axes[1].set_title("the mean of S has its own scale")
 axes[1].legend()
 plots.show(
     fig, "TCAV against redrawing for 32 pairs of species and wing: both have the right sign, neither has the size of the effect."
