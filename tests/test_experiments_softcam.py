@@ -27,6 +27,7 @@ SMALL = Settings(
     batch_size=16,
     l1=(0.0, 1e-9),
     l2=(0.0, 1e-9),
+    path=(0.0, 1e-9),
     integration_steps=2,
     deletion_pictures=3,
     patches=2,
@@ -83,6 +84,22 @@ def test_differences_are_paired_by_seed(small):
     maps = [(s["models"]["dense"]["maps"], s["models"]["black box"]["maps"]) for s in stored["per_seed"].values()]
     values = [own["evidence"]["sensitivity"] - other["Grad-CAM"]["sensitivity"] for own, other in maps]
     assert [row["mean"], row["lower"], row["upper"]] == pytest.approx(evaluation.mean_interval(np.array(values)), abs=1e-6)
+
+
+def test_the_path_counts_what_each_penalty_finds(small):
+    stored, _ = small
+    truth = Seed(1, SMALL).world.truth
+    first = stored["per_seed"]["1"]["path"][0]
+    assert [record["l1"] for record in stored["per_seed"]["1"]["path"]] == list(SMALL.path)
+    healthy = Seed(1, SMALL).held_out[~Seed(1, SMALL).sick]
+    model = Seed(1, SMALL).soft(0.0, 0.0)
+    margin = experiment._margin(model, truth.with_lesions(healthy, red=5, faint=False))
+    assert first["found: five ordinary dots"] == (margin > 0).mean()
+    limit = experiment._alarm_limit(model, SMALL)
+    other = experiment._world(experiment.VALIDATION, SMALL.pictures)
+    alarms = experiment._margin(model, other.X[~other.truth.diseased]) > limit
+    assert alarms.mean() == pytest.approx(experiment.FALSE_ALARMS, abs=1 / len(alarms))
+    assert first["found: five ordinary dots, at 3 %"] == (margin > limit).mean()
 
 
 def test_all_models_of_a_seed_start_from_one_base_and_differ_in_the_loss_alone(small):
@@ -158,6 +175,7 @@ def test_the_stored_table_is_complete_and_its_numbers_follow_from_its_seeds():
     assert stored["rule"] == experiment.RULE
     assert stored["summary"] == experiment.summarise(per_seed)
     assert stored["paired"] == experiment.compare(per_seed)
+    assert stored["path"] == experiment.summarise_path(per_seed)
     assert {"accuracy", "auc", *experiment.METRICS} <= set(experiment.table()["metric"])
     assert set(experiment.paired()["minus_map"]) >= set(experiment.POST_HOC)
 

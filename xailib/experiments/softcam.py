@@ -39,7 +39,7 @@ from xailib.worlds.fundus import FundusTruth, fundus
 from xailib.zoo import cards
 from xailib.zoo.architectures import GapCNN
 
-__all__ = ["explorer", "main", "paired", "results", "table"]
+__all__ = ["explorer", "main", "paired", "path", "results", "table"]
 
 TABLE, EXPLORER = "softcam_fundus.json", "softcam_explorer.npz"
 COMMAND = "python -m xailib.experiments.softcam"
@@ -61,8 +61,14 @@ POST_HOC = (
     "guided backpropagation",
     "Grad-CAM, against healthy",
 )
-#: what a model can do; ``missed``: share of diseased eyes called healthy, ``missed_faint``: of those with faint lesions only
-SKILLS = ("accuracy", "auc", "missed", "missed_faint")
+#: what a model can do. ``missed``: share of diseased eyes called healthy, ``missed_faint``: of those with faint lesions only,
+#: ``missed_at_3``: when the limit is moved so that 3 % of healthy eyes raise an alarm
+SKILLS = ("accuracy", "auc", "missed", "missed_faint", "missed_at_3")
+#: what the model itself reacts to: mean fall of the margin when the eye is drawn again without these
+REACTIONS = ("without_lesions", "without_spots")
+FALSE_ALARMS = 0.03
+#: single lesions given to healthy eyes: how many red dots, and whether they are faint
+GIVEN = {"one ordinary dot": (1, False), "one faint dot": (1, True), "five ordinary dots": (5, False)}
 METRICS = ("precision", "sensitivity", "top_1", "top_5", "top_10", "pointing_game", "deletion_area", "r_plus", "r_minus")
 
 
@@ -76,6 +82,7 @@ class Settings:
     pictures : per world; four fifths are for training
     widths, base_epochs, epochs, batch_size : network and training; ``epochs`` are those after the base, with and without penalty
     l1, l2 : the grid of strengths, 0 first
+    path : sparse penalties of the question what a growing penalty overlooks, 0 first
     integration_steps, deletion_pictures, patches : of integrated gradients and of the deletion curves
     """
 
@@ -90,6 +97,7 @@ class Settings:
     learning_rate: float = 2e-3
     l1: tuple[float, ...] = (0.0, 3e-5, 1e-4, 1e-3)
     l2: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2)
+    path: tuple[float, ...] = (0.0, 1e-4, 3e-4, 1e-3)
     integration_steps: int = 16
     deletion_pictures: int = 100
     patches: int = 20
@@ -116,8 +124,17 @@ def table() -> pd.DataFrame:
 
 
 def paired() -> pd.DataFrame:
-    """One row per SoftCAM, post-hoc map and metric: evidence minus that map, seed by seed, with its 95 % interval."""
+    """One row per pair of maps and metric: the first minus the second, seed by seed, with its 95 % interval."""
     return pd.DataFrame(results()["paired"])
+
+
+def path() -> pd.DataFrame:
+    """One row per sparse penalty and measure: mean over seeds and 95 % interval.
+
+    ``found: ...`` is the share of healthy eyes that are called diseased once they have been given these lesions; it and
+    ``missed`` with the network's own limit, or ``at 3 %`` false alarms; ``precision`` is that of the evidence.
+    """
+    return pd.DataFrame(results()["path"])
 
 
 @cache
@@ -201,16 +218,27 @@ def _folder() -> Path:
 # --- measurements ---
 
 
-def _skill(model: nn.Module, images: np.ndarray, truth: FundusTruth, numbers: np.ndarray) -> dict[str, float | None]:
-    """Accuracy, area under the ROC curve, and what is missed, on the pictures with these numbers."""
+def _margin(model: nn.Module, images: np.ndarray) -> np.ndarray:
+    """Score of diseased minus score of healthy."""
     scores = batched(predictor(model, "logit"), images, batch_rows=100, width=2)
-    margin = scores[:, 1] - scores[:, 0]
-    sick, faint = truth.diseased[numbers], truth.only_faint[numbers]
+    return np.asarray(scores[:, 1] - scores[:, 0])
+
+
+def _alarm_limit(model: nn.Module, settings: Settings) -> float:
+    """The margin that 3 % of healthy eyes of another world exceed."""
+    other = _world(VALIDATION, settings.pictures)
+    return float(np.quantile(_margin(model, other.X[~other.truth.diseased]), 1 - FALSE_ALARMS))
+
+
+def _skill(model: nn.Module, truth: FundusTruth, images: np.ndarray, numbers: np.ndarray, limit: float) -> dict[str, Any]:
+    """Accuracy, area under the ROC curve, and what is missed, on the pictures with these numbers."""
+    margin, sick, faint = _margin(model, images), truth.diseased[numbers], truth.only_faint[numbers]
     return {
         "accuracy": float(((margin > 0) == sick).mean()),
         "auc": float(roc_auc_score(sick, margin)),
         "missed": float((margin <= 0)[sick].mean()),
         "missed_faint": float((margin <= 0)[faint].mean()) if faint.any() else None,
+        "missed_at_3": float((margin <= limit)[sick].mean()),
     }
 
 
@@ -222,11 +250,7 @@ def _black_box_maps(model: nn.Module, seed: Seed) -> Iterator[tuple[str, Heatmap
     yield "LayerCAM", saliency.layercam(model, x, last, DISEASED)
     yield "HiResCAM, 24 x 24", saliency.hirescam(model, x, earlier, DISEASED)
     yield "LayerCAM, 24 x 24", saliency.layercam(model, x, earlier, DISEASED)
-    steps = seed.settings.integration_steps
-    yield (
-        "integrated gradients",
-        saliency.integrated_gradients(model, x, DISEASED, baseline=seed.mean_colour * _ONES, steps=steps),
-    )
+    yield "integrated gradients", _integrated_gradients(model, seed)
     yield "guided backpropagation", saliency.guided_backprop(model, x, DISEASED)
     yield "Grad-CAM, against healthy", saliency.gradcam(model, x, last, DISEASED, against=0)
     unregularised = softcam.convert(model)
@@ -234,23 +258,31 @@ def _black_box_maps(model: nn.Module, seed: Seed) -> Iterator[tuple[str, Heatmap
     yield "CAM, against healthy", softcam.evidence_maps(unregularised, x, DISEASED, against=0)
 
 
-_ONES = np.ones((1, 96, 96), dtype=np.float32)
+def _integrated_gradients(model: nn.Module, seed: Seed) -> Heatmap:
+    even = seed.mean_colour * np.ones((1, 96, 96), dtype=np.float32)
+    steps = seed.settings.integration_steps
+    return saliency.integrated_gradients(model, seed.images, DISEASED, baseline=even, steps=steps)
 
 
 def _softcam_maps(model: softcam.SoftCAM, seed: Seed) -> Iterator[tuple[str, Heatmap]]:
-    """The evidence itself; and, as a control, a map made afterwards of the very same model."""
-    yield "evidence", softcam.evidence_maps(model, seed.images, DISEASED)
-    yield "evidence, against healthy", softcam.evidence_maps(model, seed.images, DISEASED, against=0)
-    yield "Grad-CAM", saliency.gradcam(model, seed.images, "features", DISEASED)
+    """The evidence itself; and, as controls, maps made afterwards of the very same model."""
+    x = seed.images
+    yield "evidence", softcam.evidence_maps(model, x, DISEASED)
+    yield "evidence, against healthy", softcam.evidence_maps(model, x, DISEASED, against=0)
+    yield "Grad-CAM", saliency.gradcam(model, x, "features", DISEASED)
+    yield "LayerCAM, 24 x 24", saliency.layercam(model, x, "features.relu3", DISEASED)
+    yield "integrated gradients", _integrated_gradients(model, seed)
 
 
 def _reference_maps(seed: Seed) -> Iterator[tuple[str, Heatmap]]:
-    """The lesions themselves at the resolution of the evidence, the best a map of this size can do; and noise."""
+    """The lesions themselves at the resolution of the evidence, the cell that holds most of them, and noise."""
     n, cell = len(seed.images), 8
     masks = seed.world.truth.mask("lesions", seed.held_out).astype(float)
     coarse = masks.reshape(n, 96 // cell, cell, 96 // cell, cell).mean(axis=(2, 4))
+    densest = (coarse == coarse.max(axis=(1, 2), keepdims=True)) & (coarse > 0)
     noise = np.random.default_rng(seed.number).normal(size=coarse.shape)
-    for name, values in (("lesions at 12 x 12", coarse), ("noise at 12 x 12", noise)):
+    maps = {"lesions at 12 x 12": coarse, "densest cell at 12 x 12": densest.astype(float), "noise at 12 x 12": noise}
+    for name, values in maps.items():
         yield name, Heatmap(values, np.full(n, DISEASED), name, (96, 96), np.zeros(n))
 
 
@@ -295,7 +327,34 @@ def _deletion_area(model: nn.Module, heat: Heatmap, seed: Seed) -> float | None:
 
 def _model_record(model: nn.Module, maps: Iterator[tuple[str, Heatmap]], seed: Seed) -> dict[str, Any]:
     judged = {name: _judged(heat, seed) | {"deletion_area": _deletion_area(model, heat, seed)} for name, heat in maps}
-    return {**_skill(model, seed.images, seed.world.truth, seed.held_out), "maps": judged}
+    skill = _skill(model, seed.world.truth, seed.images, seed.held_out, _alarm_limit(model, seed.settings))
+    return {**skill, **_reactions(model, seed), "maps": judged}
+
+
+def _reactions(model: nn.Module, seed: Seed) -> dict[str, float]:
+    """Mean fall of the margin of sick held-out eyes, drawn again without lesions, and without the harmless spots."""
+    truth, sick = seed.world.truth, seed.held_out[seed.sick]
+    before = _margin(model, seed.world.X[sick])
+    redrawn = {"without_lesions": truth.without(sick), "without_spots": truth.without(sick, "distractors")}
+    return {name: float((before - _margin(model, images)).mean()) for name, images in redrawn.items()}
+
+
+def _path_record(seed: Seed) -> list[dict[str, Any]]:
+    """What networks with a growing sparse penalty still find."""
+    truth, healthy = seed.world.truth, seed.held_out[~seed.sick]
+    given = {name: truth.with_lesions(healthy, red=n, faint=faint) for name, (n, faint) in GIVEN.items()}
+    records = []
+    for l1 in seed.settings.path:
+        model = seed.soft(l1, 0.0)
+        limit = _alarm_limit(model, seed.settings)
+        skill = _skill(model, truth, seed.images, seed.held_out, limit)
+        record = {"missed": skill["missed"], "missed at 3 %": skill["missed_at_3"], "accuracy": skill["accuracy"]}
+        for name, images in given.items():
+            margin = _margin(model, images)
+            record |= {f"found: {name}": float((margin > 0).mean()), f"found: {name}, at 3 %": float((margin > limit).mean())}
+        record["precision"] = _judged(softcam.evidence_maps(model, seed.images, DISEASED), seed)["precision"]
+        records.append({"l1": l1, **record})
+    return records
 
 
 def measure(number: int, strengths: dict[str, tuple[float, float]], settings: Settings) -> dict[str, Any]:
@@ -313,7 +372,7 @@ def _measure(seed: Seed, black_box: nn.Module, models: dict[str, softcam.SoftCAM
     record |= {name: _model_record(model, _softcam_maps(model, seed), seed) for name, model in models.items()}
     masks = seed.world.truth.mask("lesions", seed.held_out[seed.sick])
     references = {name: _judged(heat, seed) for name, heat in _reference_maps(seed)}
-    return {"models": record, "references": references, "mask_share": float(masks.mean())}
+    return {"models": record, "references": references, "path": _path_record(seed), "mask_share": float(masks.mean())}
 
 
 def _remembered(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -346,7 +405,8 @@ def grid(settings: Settings) -> dict[str, np.ndarray]:
     for a, b in tqdm(pairs, desc="grid of penalties", unit="model", disable=None):
         model = seed.soft(settings.l1[a], settings.l2[b])
         judged = _judged(softcam.evidence_maps(model, seed.images, DISEASED), seed)
-        skill = _skill(model, validation.X, validation.truth, np.arange(len(validation.y)))
+        limit = _alarm_limit(model, settings)
+        skill = _skill(model, validation.truth, validation.X, np.arange(len(validation.y)), limit)
         found = {**skill, **judged, "positive_share": judged["r_plus"]}
         for name in names:
             arrays[name][a, b] = found[name]
@@ -395,7 +455,7 @@ def summarise(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and interval over seeds of every model's skill and every map's scores."""
     rows = []
     for model, record in per_seed[0]["models"].items():
-        rows += [_row([s["models"][model][m] for s in per_seed], model=model, map="", metric=m) for m in SKILLS]
+        rows += [_row([s["models"][model][m] for s in per_seed], model=model, map="", metric=m) for m in (*SKILLS, *REACTIONS)]
         for name, scores in record["maps"].items():
             rows += [
                 _row([s["models"][model]["maps"][name][m] for s in per_seed], model=model, map=name, metric=m) for m in scores
@@ -406,12 +466,18 @@ def summarise(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compare(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Paired differences over seeds: each SoftCAM's evidence minus each map, and its skill minus the black box's."""
+    """Paired differences over seeds: each SoftCAM minus the black box in skill, its evidence minus each map of either model,
+
+    and maps of one kind, of the SoftCAM minus of the black box: what the training alone does to them.
+    """
     rows = []
     for variant in VARIANTS:
         rows += [_difference(per_seed, (variant, ""), ("black box", ""), metric) for metric in SKILLS]
-        others = [("black box", name) for name in per_seed[0]["models"]["black box"]["maps"]] + [(variant, "Grad-CAM")]
-        rows += [_difference(per_seed, (variant, "evidence"), other, metric) for other in others for metric in METRICS]
+        own, theirs = (list(per_seed[0]["models"][model]["maps"]) for model in (variant, "black box"))
+        pairs = [((variant, "evidence"), ("black box", name)) for name in theirs]
+        pairs += [((variant, "evidence"), (variant, name)) for name in own[2:]]
+        pairs += [((variant, name), ("black box", name)) for name in own if name in theirs]
+        rows += [_difference(per_seed, one, other, metric) for one, other in pairs for metric in METRICS]
     return rows
 
 
@@ -426,7 +492,16 @@ def _value(seed: dict[str, Any], model: str, name: str, metric: str) -> float | 
     return record["maps"][name][metric] if name else record[metric]
 
 
-def _row(values: Sequence[float | None], **names: str) -> dict[str, Any]:
+def summarise_path(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and interval over seeds of what each penalty leaves to be found."""
+    rows = []
+    for records in zip(*(s["path"] for s in per_seed), strict=True):  # of one penalty, seed by seed
+        measures = [name for name in records[0] if name != "l1"]
+        rows += [_row([r[name] for r in records], l1=records[0]["l1"], measure=name) for name in measures]
+    return rows
+
+
+def _row(values: Sequence[float | None], **names: Any) -> dict[str, Any]:
     """Mean and 95 % interval over seeds; none if a seed has no value."""
     there = [v for v in values if v is not None]
     interval = evaluation.mean_interval(np.array(there)) if len(there) == len(values) else (None, None, None)
@@ -452,6 +527,7 @@ def run(settings: Settings, folder: Path) -> dict[str, Any]:
         "per_seed": dict(zip(map(str, settings.seeds), per_seed, strict=True)),
         "summary": summarise(per_seed),
         "paired": compare(per_seed),
+        "path": summarise_path(per_seed),
     }
     text = json.dumps(stored, indent=1) + "\n"
     _cache.write_atomically(folder / TABLE, lambda part: part.write_text(text, encoding="utf-8"))
