@@ -5,7 +5,7 @@
 #
 # A map drawn after the decision may differ from the decision. A map that the decision is computed from cannot. That sounds like the end of all quarrels about explanations. You will see what is true of it, what was true all along, and where such a map still misleads.
 #
-# **Estimated time:** 125 minutes
+# **Estimated time:** 130 minutes
 #
 # **What you need:** [chapter 8](08_saliency.ipynb) (CAM, Grad-CAM and its relatives). One layer is new, and it is in the folded box.
 
@@ -89,6 +89,7 @@ def margin(scores):
 def show_eye(ax, picture, mask, title):
     ax.imshow(np.moveaxis(picture, 0, -1))
     if mask.any():
+        ax.contour(mask, levels=[0.5], colors="black", linewidths=2.6)
         ax.contour(mask, levels=[0.5], colors=[plots.TRUTH], linewidths=1.3)
     ax.set_title(title, fontsize=10)
     ax.set_axis_off()
@@ -229,7 +230,7 @@ for name, A in (("released", batch[:1]), ("mean over the batch", batch)):
     print(f"{name:20} size of the slope, image by image: {slope.abs().sum(dim=(1, 2, 3)).tolist()}")
 
 # %% [markdown]
-# Batches are shuffled, so both have the same mean and published strengths carry over; the mean over the batch is only less noisy. Now train: the converted network, 800 eyes, two passes. Everything but the two strengths is the same.
+# Batches are shuffled, so both have the same mean; the mean over the batch is only less noisy. Now train: the converted network, 800 eyes, two passes. Everything but the two strengths is the same.
 
 # %%
 x, y = torch.from_numpy(world.X[:800]), torch.from_numpy(truth.diseased[:800].astype(int))
@@ -318,7 +319,7 @@ replaced = softcam.convert(vgg_style)
 retrained = softcam.fit(replaced, digits[:n_train], labels[:n_train], epochs=2)
 for name, model in (("before", vgg_style), ("head replaced", replaced), ("retrained", retrained)):
     right = np.mean(predictor(model, "label")(digits[n_train:]) == labels[n_train:])
-    print(f"{name:14} share of right digits {right:.1f}")
+    print(f"{name:14} share of right digits {right:.2f}")
 
 # %% [markdown]
 # ## Lab
@@ -336,21 +337,21 @@ playground.filmstrip()
 print(lab.softcam.explorer_lab().user_sets(l1=2, region="cells with a lesion", factor=0.0))  # a second copy
 
 # %% [markdown]
-# Two things to try. Erase the *cells with a lesion*: does the answer change, as the gold outlines promise? Then take *those and their neighbours*. Keep the difference in mind: one of the failures below is made of it. Then go through the sparse steps with a factor of 1 and watch what becomes of the faint lesions of "mild 5".
+# Two things to try. Take "mild 1" and erase the *cells with a lesion*: does the answer change, as the gold outlines promise? Then *those and their neighbours*. Keep the difference in mind: one of the failures below is made of it. Then leave the factor at 1, go through the sparse steps with "mild 5", whose lesions are faint, and watch the bars: how sure is each network?
 
 # %% [markdown]
 # ## Graded against the truth
 #
 # ### First, the networks' own truth
 #
-# A mask says what was drawn, not what a network uses. So redraw every diseased eye without its lesions, then without its harmless spots, and watch the margin (score *diseased* minus score *healthy*). `sparse` is trained by the library, with more pictures than we had above.
+# A mask says what was drawn, not what a network uses. So redraw every diseased eye without its lesions, then without its harmless spots, and watch the margin (score *diseased* minus score *healthy*). `sparse` and its control `plain` are trained by the library. (Its strengths count 256 cells: 0.0006 here weighs like 0.0006 x 256/144 = 0.0011 in `my_fit`.)
 
 # %%
-sparse = softcam.fit(soft, world.X[:800], y.numpy(), l1=6e-4, epochs=2, batch_size=16)
+sparse, plain = (softcam.fit(soft, world.X[:800], y.numpy(), l1=l1, epochs=2, batch_size=16) for l1 in (6e-4, 0))
 
 patients = held_out[sick]
 redrawn = {"lesions": truth.without(patients), "harmless spots": truth.without(patients, "distractors")}
-for name, model in (("black box", black_box), ("sparse", sparse)):
+for name, model in (("black box", black_box), ("plain", plain), ("sparse", sparse)):
     before = margin(predictor(model, "logit")(eyes[sick]))
     for what, pictures in redrawn.items():
         fall = mean_interval(before - margin(predictor(model, "logit")(pictures)))
@@ -358,7 +359,7 @@ for name, model in (("black box", black_box), ("sparse", sparse)):
         print(f"{name:9} without {what:14} the margin of {before.mean():4.1f} falls by {mean:4.1f} ({low:.1f} to {high:.1f})")
 
 # %% [markdown]
-# Both networks hang on the lesions, and hardly on anything else that looks like one. So lesion masks may judge their maps.
+# All three hang on the lesions, and hardly on anything else that looks like one. So lesion masks may judge their maps. (The stored table below holds the same test for each of its networks.)
 
 # %% [markdown]
 # ### Five seeds, stored
@@ -369,54 +370,76 @@ for name, model in (("black box", black_box), ("sparse", sparse)):
 stored, table, paired = experiment.results(), experiment.table(), experiment.paired()
 print("the rule:", stored["rule"])
 print("strengths:", stored["strengths"])
+print("accuracy on the tuning worlds, sparse penalty down, dense across:", stored["settings"]["l1"], stored["settings"]["l2"])
+print(np.round(stored["grid_accuracy"], 3), "\n")
 skills = table[table["map"] == ""].pivot(index="model", columns="metric", values="mean")
-print(skills.loc[["black box", "sparse", "dense", "elastic"]].round(4), "\n\nminus the black box, in pairs (95 % interval)")
+print(skills.loc[["black box", "sparse", "dense", "elastic"]].round(3).to_string())
+
+# %%
+print("minus the black box, in pairs (95 % interval)")
 for row in paired[paired["map"] == ""].itertuples():
     print(f"{row.model:8} {row.metric:12} {row.mean:+.4f} ({row.lower:+.4f} to {row.upper:+.4f})")
 
 # %% [markdown]
-# *missed* is the share of diseased eyes called healthy, *missed_faint* that of eyes with faint lesions only.
+# *missed*: diseased eyes called healthy; *missed_faint*: of those with faint lesions only; *missed_at_3*: with 3 % false alarms.
 #
-# **Promise 2 is kept on average, and it is weak.** Sparse and elastic lose 0.8 and 0.9 points of accuracy, dense none; the sparse interval reaches 1.7. And the ill pay: the sparse network misses 1.8 more diseased eyes in a hundred (0.2 to 3.5).
+# **Promise 2 is kept by construction:** the rule takes the strongest penalty that costs at most a point. (For *dense* that is the weakest of the grid.) At its own limit the sparse network misses 1.8 more diseased eyes in a hundred, at equal false alarms no more: the penalty has shifted the scores.
 #
 # ### Whose maps?
 #
-# The maps are judged as in the paper: cut at zero, stretched to 0 ... 1. **Activation precision**: the share of the map on lesions. **Sensitivity**: how much of the lesions is lit. **top_5**: how many of the five strongest patches of 6 x 6 pixels contain a lesion. **Deletion area**: delete patches, strongest first; small is good. **r_plus**, **r_minus** (consistency): the share of cells with positive evidence in diseased eyes, with negative in healthy ones.
+# Judged as in the paper, cut at zero and stretched to 0 ... 1. **Precision**: share of the map on lesions. **Sensitivity**: how much of the lesions is lit. **top_5**: the share of the five strongest patches (6 x 6 pixels) with a lesion. **Deletion area**: delete patches, strongest first; small is good. **r_plus**, **r_minus**: cells with positive evidence in diseased eyes, negative in healthy ones.
 
 # %%
 METRICS = ["precision", "sensitivity", "top_1", "top_5", "deletion_area", "r_plus", "r_minus"]
-wide = table[table["map"] != ""].pivot(index=["model", "map"], columns="metric", values="mean")
-order = ["reference", "black box", "sparse", "dense", "elastic"]
-print(wide.loc[order, METRICS].round(3).to_string(na_rep=""))
-
-# %%
-variant = "sparse"
-evidence_minus = paired[(paired.model == variant) & (paired["map"] == "evidence")]
-rows = evidence_minus[["minus_model", "minus_map"]].drop_duplicates()
-names = [f"{m}, {v}" if m == variant else v for m, v in rows.itertuples(index=False)]
-fig, axes = plt.subplots(1, 4, figsize=(11.2, 4.3), sharey=True)
-panels = {"precision": 1, "sensitivity": 1, "top_5": 1, "deletion_area": -1}
-for ax, (metric, sign) in zip(axes, panels.items(), strict=True):
-    part = evidence_minus[evidence_minus.metric == metric]
-    error = np.array([part["mean"] - part.lower, part.upper - part["mean"]])
-    mine_better = sign * part["mean"] > 0
-    ax.errorbar(part["mean"], range(len(part)), xerr=error, fmt="none", ecolor=plots.CONTEXT)
-    ax.scatter(part["mean"], range(len(part)), c=np.where(mine_better, plots.POSITIVE, plots.NEGATIVE), zorder=3)
-    ax.axvline(0, color="black", lw=0.8)
-    ax.set_title(f"{metric}\n({'right' if sign > 0 else 'left'} is better)", fontsize=10)
-    ax.set_xlabel("evidence minus map")
-axes[0].set_yticks(range(len(names)), names)
-axes[0].invert_yaxis()
-plots.show(fig, "Paired differences over five seeds between the sparse network's evidence and eleven other maps, in four grades.")
+shown = table[(table["map"] != "") & ~table["map"].str.contains("against|Grad-CAM|HiResCAM$")]
+wide = shown.pivot(index=["model", "map"], columns="metric", values="mean")
+print(wide.loc[["reference", "black box", "sparse", "dense", "elastic"], METRICS].round(3).to_string(na_rep=""))
 
 # %% [markdown]
-# Dots: means over seeds of *evidence minus that map*, with 95 % intervals; red where the evidence is better.
+# Grad-CAM and HiResCAM of the last layer are left out: but for bias and scale they are the CAM. The references are maps made of the masks, and noise. Consistency is near the paper's (its sparse ResNet: 0.55 and 0.76). Two warnings: a broad map has a high sensitivity for nothing, and a deletion area depends on the network that is asked, so compare it within one network only.
+
+# %%
+RIVALS = ["CAM", "LayerCAM", "HiResCAM, 24 x 24", "LayerCAM, 24 x 24", "integrated gradients", "guided backpropagation"]
+sparse_rows = paired[paired.model == "sparse"].set_index(["map", "minus_model", "minus_map", "metric"]).sort_index()
+look = {1: (plots.POSITIVE, ">"), -1: (plots.NEGATIVE, "<"), 0: (plots.CONTEXT, "o")}
+fig, axes = plt.subplots(1, 3, figsize=(10.6, 3.7), sharey=True)
+for ax, metric in zip(axes, ("precision", "sensitivity", "top_5"), strict=True):
+    for place, name in enumerate(RIVALS):
+        mean, low, high = sparse_rows.loc[("evidence", "black box", name, metric), ["mean", "lower", "upper"]]
+        colour, marker = look[(low > 0) - (high < 0)]
+        ax.plot([low, high], [place, place], color=colour, lw=2)
+        ax.plot(mean, place, marker, color=colour, ms=7)
+        ax.annotate(f"{mean:+.3f}", (mean, place), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+    ax.axvline(0, color="black", lw=0.8)
+    ax.margins(x=0.15)
+    ax.set_title(metric)
+    ax.set_xlabel("evidence minus map")
+axes[0].set(yticks=range(len(RIVALS)), yticklabels=RIVALS, ylim=(len(RIVALS) - 0.6, -0.7))
+plots.show(fig, "The sparse network's evidence minus six maps of the black box, in pairs over five seeds, in three grades.")
+
+
+# %% [markdown]
+# Means over five seeds with 95 % intervals. Red, pointing right: the evidence is better; blue, pointing left: worse; grey: undecided.
 #
-# **Promise 3 does not reproduce here.** Against CAM, Grad-CAM and HiResCAM, with the same 12 x 12 cells, the evidence is better by little: 0.003 of precision, 0.04 of top_5. Against every finer map it loses top_5. It leads in sensitivity: broad maps light a lot.
+# **Promise 3 does not reproduce here.** Against the CAM of the black box, on the same cells, the evidence gains 0.003 of precision and 0.04 of top_5. The finer maps beat it in top_5, those of pixels in precision too, and by far.
 #
-# And the last row is zero: Grad-CAM, painted *afterwards* on the sparse network, is as good. **What helps is the training, not that the model explains itself.**
+# Is it the training or the evidence layer? Ask the same map of both networks; then delete patches from one network by all its maps.
+
+
+# %%
+def pair(metric, *names):
+    return "{:+.3f} ({:+.3f} to {:+.3f})".format(*sparse_rows.loc[(*names, metric), ["mean", "lower", "upper"]])
+
+
+for name in ("integrated gradients", "LayerCAM, 24 x 24"):
+    same_map, same_network = (name, "black box", name), ("evidence", "sparse", name)
+    print(f"{name:21} of sparse minus of black box: precision {pair('precision', *same_map)}")
+    print(f"{'':21} evidence minus it, both deleted on sparse: area {pair('deletion_area', *same_network)}")
+
+# %% [markdown]
+# The training leaves other maps as good as they were. And *within* the sparse network its own evidence deletes worse than maps painted afterwards. (The row *sparse, Grad-CAM* of the stored table equals its evidence, but that is the algebra from above and no finding.)
 #
-# Why so little? The table's first row, the lesions themselves averaged over cells, reaches 0.115 of precision; integrated gradients reach 0.104 on pixels. And a cell sees far:
+# Why so little? Not because of the cells: the densest lesion cell alone would reach a precision of 0.16, five times that of the evidence. But a cell sees far:
 
 # %%
 one_eye = torch.from_numpy(eyes[[eye]]).requires_grad_()
@@ -425,84 +448,76 @@ seen = one_eye.grad[0].abs().sum(dim=0) > 0
 print("pixels that one cell of 8 x 8 sees:", tuple(int(seen.any(dim=side).sum()) for side in (1, 0)))
 
 # %% [markdown]
-# 38 pixels: one lesion can light five cells in a row. The paper's pictures have 512 pixels, its networks are large and were trained on photographs first; there, too, guided backpropagation won the deletion test. (A grade is no proof of honesty: chapter 8 showed that this method hardly looks at the weights.) So the finding reads: *here*, promise 3 does not hold.
+# 38 pixels: one lesion can light five cells in a row. The paper promises less than the company: an AUC of 0.938 kept (VGG-16, real fundus pictures), the best precision on chest pictures, second place behind guided backpropagation in deletion; with 512 pixels and networks trained on photographs first. So the finding reads: *here*, promise 3 does not hold.
 #
-# A small part again, live, on the eyes of this chapter, which no stored number has seen: the shipped black box and our quickly trained sparse network.
+# A small part again, live, on the eyes of this chapter, which no stored number has seen. `plain` had the same passes as `sparse`, without penalty:
 
 # %%
 sick_eyes, sick_lesions = eyes[sick], lesions[sick]
-live = {
-    ("black box", "Grad-CAM"): saliency.gradcam(black_box, sick_eyes, LAST_LAYER, target=1),
-    ("black box", "CAM"): softcam.evidence_maps(soft, sick_eyes, 1),
-    ("sparse", "evidence"): softcam.evidence_maps(sparse, sick_eyes, 1),
-    ("sparse", "Grad-CAM"): saliency.gradcam(sparse, sick_eyes, "features", target=1),
-}
-for row, heat in live.items():
-    now = [activation_precision(heat, sick_lesions).mean(), activation_sensitivity(heat, sick_lesions).mean()]
-    now.append(topk_localisation(heat, sick_lesions, k=5)[-1])
-    before = wide.loc[row, ["precision", "sensitivity", "top_5"]].round(2)
-    print(f"{', '.join(row):20} live {np.round(now, 2).tolist()}, stored {before.tolist()}")
+live = {name: softcam.evidence_maps(m, sick_eyes, 1) for name, m in (("sparse", sparse), ("plain", plain))}
+for name, heat in live.items():
+    grade = [activation_precision(heat, sick_lesions).mean(), activation_sensitivity(heat, sick_lesions).mean()]
+    grade.append(topk_localisation(heat, sick_lesions, k=5)[-1])
+    print("{:7} precision {:.3f}, sensitivity {:.2f}, top_5 {:.2f}".format(name, *grade))
+pairs = activation_precision(live["sparse"], sick_lesions) - activation_precision(live["plain"], sick_lesions)
+print("precision, sparse minus plain, eye by eye: {:+.3f} ({:+.3f} to {:+.3f})".format(*mean_interval(pairs)))
 
 
 # %% [markdown]
-# The same order as in the table: evidence above CAM in precision and top_5, and both maps of the sparse network agree to the second decimal. Sensitivity went down instead of up: our penalty is six times as strong as the stored one, and a brief map lights fewer lesions. Whoever chooses the strength chooses which grade to win.
+# Precision rises as in the table, by little and surely. Sensitivity falls, and top_5 does not rise: our penalty is six times as strong as the stored one, and a brief map lights fewer lesions. Whoever chooses the strength chooses which grade to win.
 
 # %% [markdown]
 # ## Break it
 #
 # ### The same answers, another map
 #
-# The failure of the 2 x 2 example, on a real network. The twin below adds one map to the evidence of *both* classes: how blue the picture is at that place, minus the mean. Criterion: a map is no explanation of the answer if it can point somewhere else while every score stays as it is.
+# The failure of the 2 x 2 example on a real network, and two worse ones. Three relatives of `sparse`: the **twin** adds one map to the evidence of *both* classes (how blue the picture is at that place, minus the mean), the **stranger** adds it to *diseased* alone, the **shifted** one moves all evidence by four cells. Criterion: a map is no explanation of the answer if it can point somewhere else while every score stays as it is.
 
 
 # %%
-class Twin(softcam.SoftCAM):
+class Relative(softcam.SoftCAM):
+    classes, shift = [], 0
+
     def evidence(self, x):
+        A = super().evidence(x).roll((self.shift, self.shift), dims=(2, 3))
         glow = F.adaptive_avg_pool2d(x[:, 2:], 12) ** 4
-        return super().evidence(x) + 5000 * (glow - glow.mean(dim=(2, 3), keepdim=True))
+        A[:, self.classes] += 5000 * (glow - glow.mean(dim=(2, 3), keepdim=True))
+        return A
 
 
-twin = Twin(sparse.features, sparse.head)
-assert np.allclose(predictor(twin, "logit")(eyes), predictor(sparse, "logit")(eyes), atol=1e-3)
-print("ok: all scores of all eyes are the same")
-disc = truth.mask("disc", held_out)
-for name, model in (("sparse", sparse), ("its twin", twin)):
-    heat, difference = (softcam.evidence_maps(model, eyes, 1, **q) for q in ({}, {"against": 0}))
-    assert pointing_game(difference, disc).mean() < 0.02
-    print(f"{name:8} share of eyes with the strongest spot on the optic disc: {pointing_game(heat, disc).mean():.2f}")
-print("ok: of the difference to 'healthy', below 0.02 for both")
+relatives = {name: Relative(sparse.features, sparse.head) for name in ("sparse", "twin", "stranger", "shifted")}
+relatives["twin"].classes, relatives["stranger"].classes, relatives["shifted"].shift = [0, 1], [1], 4
+for model in relatives.values():
+    assert np.allclose(predictor(model, "logit")(eyes), predictor(sparse, "logit")(eyes), atol=1e-4)
+print("ok: all four give every eye the same scores")
+
+# %% [markdown]
+# Where is the strongest spot of each map? And a detector: subtract from all classes, cell by cell, the number that makes the sizes smallest, their median. How much of the evidence goes away?
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(8.0, 3.2))
-panels = [("sparse: diseased", sparse, {}), ("twin: diseased", twin, {}), ("both: diseased - healthy", twin, {"against": 0})]
-for ax, (title, model, question) in zip(axes, panels, strict=True):
-    heat = softcam.evidence_maps(model, eyes[[eye]], 1, **question)
+disc = truth.mask("disc", held_out)
+for name, model in relatives.items():
+    A = softcam.evidence(model, eyes)
+    free = 1 - np.abs(A - np.median(A, axis=1, keepdims=True)).sum() / np.abs(A).sum()
+    on_disc = [pointing_game(softcam.evidence_maps(model, eyes, 1, **q), disc).mean() for q in ({}, {"against": 0})]
+    print("{:9} on the disc: diseased {:.2f}, diseased - healthy {:.2f};".format(name, *on_disc), end=" ")
+    print(f"mean size {np.abs(A).mean():.2f}, of it shared {free:.2f}")
+
+# %%
+fig, axes = plt.subplots(1, 4, figsize=(10.6, 3.1))
+panels = [("sparse", {}), ("twin", {}), ("stranger", {"against": 0}), ("shifted", {"against": 0})]
+for ax, (name, question) in zip(axes, panels, strict=True):
+    heat = softcam.evidence_maps(relatives[name], eyes[[eye]], 1, **question)
     limit = np.abs(heat.values).max()
     heat.plot(ax, image=eyes[eye], limit=limit)
     ax.contour(lesions[eye], levels=[0.5], colors=[plots.TRUTH], linewidths=1.1)
-    ax.set_title(f"{title}\n(full colour at {limit:.0f})", fontsize=10)
-plots.show(
-    fig, "One eye: the sparse network marks lesions, its twin with the same scores the optic disc; their differences agree."
-)
-
+    ax.set_title(f"{name}: diseased{' - healthy' if question else ''}\n(full colour at {limit:.0f})", fontsize=10)
+plots.show(fig, "One eye and four networks with the same scores: near the lesions, on the disc, on the disc, beside everything.")
 
 # %% [markdown]
-# First and second panel: two models, one answer to every picture, and a doctor would read "lesions" from one and "optic disc" from the other. Both maps *are* the computation. What the answer fixes is the third panel, the **difference** of the two classes: it is the same for both.
+# One answer to every picture, and a doctor would read "lesions", "optic disc" or nothing from it.
 #
-# Detect it: subtract from all classes, cell by cell, the number that makes the sizes smallest, their median. How much of the evidence was free?
-
-
-# %%
-def free_share(model):
-    A = softcam.evidence(model, eyes)
-    return 1 - np.abs(A - np.median(A, axis=1, keepdims=True)).sum() / np.abs(A).sum()
-
-
-for name, model in (("sparse", sparse), ("its twin", twin)):
-    print(f"{name:9} evidence that could be dropped without changing any answer: {free_share(model):.2f}")
-
-# %% [markdown]
-# Detected: most of the twin's evidence is idle. Nothing of the sparse network's is, since the penalty charges for idle evidence. (Two classes are an easy case: cross-entropy pushes them in opposite directions, so even without a penalty little is shared. How it is with ten, you will measure in the exercises.) So report the difference of two classes, or put this share beside the map.
+# The twin's addition cancels in the difference of the classes, and the detector sees it. The stranger fools both. The shifted map is as small as the original: no penalty would mind. **A score fixes one number of its map, the mean.** That the map of `sparse` lies near the lesions is the work of convolutions, which keep places. Arithmetic cannot prove it; redrawing can.
 
 # %% [markdown]
 # ### Evidence without cause
@@ -523,76 +538,73 @@ for name, where in edits.items():
 fall = untouched - margin(predictor(sparse, "logit")(healed))
 print("redraw without the lesions {:18} margin falls by {:4.1f} ({:.1f} to {:.1f})".format("", *mean_interval(fall)))
 
+# %%
+difference, without = (A[:, 1] - A[:, 0] for A in (softcam.evidence(sparse, p) for p in (pictures, healed)))
+caused = (difference - without) / (difference - without).sum()
+zones = {"cells with a lesion": cell_masks, "neighbours": around & ~cell_masks, "all other cells": ~around}
+print("evidence that goes with the lesions:", {name: round(float(caused[zone].sum()), 2) for name, zone in zones.items()})
+
 # %% [markdown]
-# Most of the evidence that the lesions cause lies *beside* them, in cells in which nothing is drawn but retina. Now take each eye's strongest cell without a lesion and do both: erase its evidence, and exchange its 8 x 8 pixels for those of the same eye drawn without lesions.
+# Nearly two thirds of the evidence that the lesions cause lie *beside* them, in cells in which nothing is drawn but retina. Now take each eye's strongest cell without a lesion. Erase its evidence; smooth its 8 x 8 pixels to their mean colour; and redraw the lesions, which are all elsewhere.
 
 # %%
-A = softcam.evidence(sparse, pictures)
-difference = np.where(cell_masks, -np.inf, A[:, 1] - A[:, 0])
-strongest = difference == difference.max(axis=(1, 2), keepdims=True)
+strongest = np.where(cell_masks, -np.inf, difference)
+strongest = strongest == strongest.max(axis=(1, 2), keepdims=True)
 under = np.kron(strongest, np.ones((1, 8, 8), dtype=bool))[:, None]
-for name, edited in {
-    "erase the evidence of that cell": softcam.edit(sparse, pictures, strongest),
-    "redraw the pixels of that cell": predictor(sparse, "logit")(np.where(under, healed, pictures)),
-    "redraw everything but that cell": predictor(sparse, "logit")(np.where(under, pictures, healed)),
-}.items():
-    fall = np.round(mean_interval(untouched - margin(edited)), 2) + 0.0
-    print("{:32} margin falls by {:4.2g} ({:.2g} to {:.2g})".format(name, *fall))
+colour = (pictures * under).sum(axis=(2, 3), keepdims=True) / 64
+smoothed = np.where(under, colour, pictures).astype(np.float32)
+falls = {"erase": softcam.edit(sparse, pictures, strongest), "smooth": predictor(sparse, "logit")(smoothed)}
+for name, edited in falls.items():
+    print("{:6} margin falls by {:.2f} ({:.2f} to {:.2f})".format(name, *mean_interval(untouched - margin(edited))))
+for name, maps in (("as drawn", difference), ("without lesions", without)):
+    print("evidence of that cell, eye {:15} {:5.1f} ({:.1f} to {:.1f})".format(name, *mean_interval(maps[strongest])))
 
 # %% [markdown]
-# The edit is exact and the reading was wrong: the cell's own pixels cause nothing (there was nothing to redraw), the neighbourhood does. A cell sees a patch far wider than 8 pixels. **The map is the computation from the last layer on, not from the picture on.**
+# The edit is exact and the reading was wrong. The cell loses *all* its evidence when lesions elsewhere go, and little when its own pixels are smoothed. **Promise 1 is true from the last layer on, and not from the picture on.**
 
 # %% [markdown]
 # ### A penalty that erases small lesions
 #
-# Brief is not the same as right. We train with growing sparse penalties and give *one* red dot to each of 100 healthy held-out eyes, ordinary or faint, and watch the probability of disease. Criterion: a penalty must not make the network blind to lesions that it saw before.
+# Brief is not the same as right. The stored run has trained the five networks once more with growing sparse penalties. Each network got 250 healthy held-out eyes to which we had added *one* red dot, ordinary or faint, or five. Since a penalty moves all scores, each network's limit is set so that it alarms 3 % of the healthy eyes of another world. Criterion: a penalty must not make the network blind to lesions that it saw before.
 
 # %%
-healthy, l1s = held_out[~sick][:100], (0, 3e-4, 1e-3, 3e-3)
-dots = {look: truth.with_lesions(healthy, red=1, faint=look == "faint") for look in ("ordinary", "faint")}
-found, missed, precision = [], [], []
-for l1 in l1s:
-    model = softcam.fit(soft, world.X[:800], y.numpy(), l1=l1, epochs=2, batch_size=16)
-    scored = [margin(predictor(model, "logit")(X)) for X in (dots["ordinary"], dots["faint"], world.X[healthy], eyes[sick])]
-    limits = (0.0, np.quantile(scored[2], 0.97))  # the network's own limit; the one that alarms 3 % of the healthy
-    found.append([np.mean(m > limit) for limit in limits for m in scored[:2]])
-    missed.append([np.mean(scored[3] <= limit) for limit in limits])
-    precision.append(activation_precision(softcam.evidence_maps(model, eyes[sick], 1), lesions[sick]).mean())
-found, missed = np.array(found), np.array(missed)
-assert (np.diff(found[:, [0, 2]], axis=0) < 0).all()
-assert (np.diff(missed, axis=0) > 0).all()
-assert precision[1] > precision[0] > 3 * precision[2]
-assert missed[1, 0] > 1.5 * missed[0, 0]
-assert missed[1, 1] - missed[0, 1] < 0.03
-print("ok: with each step fewer ordinary dots are found and more diseased eyes are missed, at either limit")
-print("ok: the first step multiplies the misses by more than 1.5 at the own limit, and adds few at equal false alarms")
-print("ok: the first step raises the activation precision, the second destroys it")
+dots = ("five ordinary dots", "one ordinary dot", "one faint dot")
+measures = [*(f"found: {name}, at 3 %" for name in dots), "missed at 3 %", "missed", "precision"]
+records = [seed["path"] for seed in stored["per_seed"].values()]
+print("minus the network without penalty, in pairs, for the penalties", [record["l1"] for record in records[0][1:]])
+for name in measures:
+    values = np.array([[record[name] for record in seed] for seed in records])
+    steps = [mean_interval(values[:, k] - values[:, 0]) for k in (1, 2, 3)]
+    print(f"{name:33}", "   ".join("{:+.3f} ({:+.3f} to {:+.3f})".format(*step) for step in steps))
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(10.6, 4.0))
-places, style = np.arange(4), ["o-", "s--"]
-for k, (look, colour) in enumerate((("ordinary dot", plots.ANCHOR), ("faint dot", plots.POSITIVE))):
-    for limit, name in enumerate(("own limit", "3 % false alarms")):
-        axes[0].plot(places, found[:, 2 * limit + k], style[limit], color=colour, label=f"{look}, {name}")
-axes[0].set(title="single dots found", ylabel="share of eyes called diseased", ylim=(-0.04, 1.04))
-for limit in (0, 1):
-    axes[1].plot(places, missed[:, limit], style[limit], color=plots.ANCHOR)
-axes[1].set(title="diseased eyes missed", ylabel="share of 150 eyes", ylim=(-0.04, 1.04))
-axes[2].bar(places, precision, color=plots.ANCHOR, width=0.6)
-axes[2].set(title="activation precision", ylabel="mean over diseased eyes")
-for ax in axes:
-    ax.set(xticks=places, xticklabels=[f"{l1:g}" for l1 in l1s], xlabel="sparse penalty")
-fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8.5)
-plots.show(
-    fig, "With a growing penalty single dots are no longer found and eyes are missed; precision first rises, then collapses."
-)
+path = experiment.path().set_index(["measure", "l1"])
+l1s = path.index.levels[1]
+fig, axes = plt.subplots(1, 3, figsize=(10.6, 3.6))
+lines = {
+    "found: five ordinary dots, at 3 %": (0, "^-", plots.CONTEXT, "five ordinary dots"),
+    "found: one ordinary dot, at 3 %": (0, "o-", plots.ANCHOR, "one ordinary dot"),
+    "found: one faint dot, at 3 %": (0, "s--", plots.POSITIVE, "one faint dot"),
+    "missed at 3 %": (1, "o-", plots.ANCHOR, "limit at 3 % false alarms"),
+    "missed": (1, "s--", plots.POSITIVE, "its own limit"),
+    "precision": (2, "o-", plots.ANCHOR, "evidence"),
+}
+for name, (panel, style, colour, label) in lines.items():
+    mean, low, high = path.loc[name][["mean", "lower", "upper"]].to_numpy().T
+    axes[panel].errorbar(range(len(l1s)), mean, [mean - low, high - mean], fmt=style, color=colour, label=label)
+titles = ("healthy eyes with added dots, found", "diseased eyes missed", "activation precision")
+for ax, title in zip(axes, titles, strict=True):
+    ax.set(title=title, xticks=range(len(l1s)), xticklabels=[f"{l1:g}" for l1 in l1s], xlabel="sparse penalty (steps)")
+    ax.set_ylim(bottom=0)
+axes[0].legend(loc="center", fontsize=8)
+axes[1].set_ylim(0, 0.25)
+axes[1].legend(loc="upper left", fontsize=8)
+plots.show(fig, "A growing sparse penalty, means and 95 % intervals over five seeds: single dots, patients, precision.")
 
 # %% [markdown]
-# The same 800 eyes and passes, only the penalty differs. Left: single dots are found less often, then hardly ever. Middle: the patients.
+# Five dots are never overlooked. *One* ordinary dot is found in 0.77 of the eyes without penalty, and in 0.09 fewer with the two stronger penalties; one faint dot in 0.27, and in 0.05 to 0.06 fewer (the last barely certain). Of the patients 3.7 more in a hundred are missed at the strongest penalty. At the rule's own strength, 0.0001, no loss is certain. (Dashed: at its own limit all looks worse, but part of it is a limit out of place.)
 #
-# Part of the loss is a shifted limit, since the penalty moves the scores of the healthy too. Give each network the limit that alarms 3 % of the healthy (dashed), and the first step costs little; at the second the loss is real.
-#
-# Right: the grade of the maps *rises* at the first step, while at its own limit the network misses more patients. No map tells you that. Adding one known lesion does.
+# Right: activation precision is higher with *every* penalty, while single dots are lost. No map tells you that. Adding one known lesion does.
 
 # %% [markdown]
 # ## On real data
@@ -603,20 +615,21 @@ plots.show(
 digits_net = zoo.load("digits-cnn")
 digit_pictures, digit_names = digits[n_train:], labels[n_train:]
 digits_cam = softcam.convert(digits_net)
-digits_sparse = softcam.fit(digits_cam, digits[:n_train], labels[:n_train], l1=3e-4, epochs=4)
-cam_evidence = softcam.evidence(digits_cam, digit_pictures)
-sparse_evidence = softcam.evidence(digits_sparse, digit_pictures)
-right = {}
-for name, A in (("converted", cam_evidence), ("sparse", sparse_evidence)):
-    right[name] = A.mean(axis=(2, 3)).argmax(axis=1) == digit_names
-    assert right[name].mean() > 0.98
+train = digits[:n_train], labels[:n_train]
+digits_plain, digits_sparse = (softcam.fit(digits_cam, *train, l1=l1, epochs=4) for l1 in (0, 3e-4))
+digit_nets = {"converted": digits_cam, "plain": digits_plain, "sparse": digits_sparse}
+digit_maps = {name: softcam.evidence(model, digit_pictures) for name, model in digit_nets.items()}
+cam_evidence = digit_maps["converted"]
+for name, A in digit_maps.items():
+    right = A.mean(axis=(2, 3)).argmax(axis=1) == digit_names
+    assert right.mean() > 0.98
     print(f"{name:10} accuracy above 0.98, mean size of the evidence {np.abs(A).mean():.1f}")
 
 # %%
-first = [np.flatnonzero((digit_names == digit) & right["sparse"])[0] for digit in (3, 7)]
+first = [np.flatnonzero((digit_names == digit) & right)[0] for digit in (3, 7)]
 fig, axes = plt.subplots(2, 4, figsize=(9.0, 4.7))
 for row, k in zip(axes, first, strict=True):
-    runner_up = int(np.argsort(sparse_evidence[k].mean(axis=(1, 2)))[-2])
+    runner_up = int(np.argsort(digit_maps["sparse"][k].mean(axis=(1, 2)))[-2])
     row[0].imshow(digit_pictures[k, 0], cmap="gray_r")
     row[0].set_title(f"a {digit_names[k]}", fontsize=10)
     panels = {"converted": (digits_cam, None), "sparse": (digits_sparse, None)}
@@ -624,27 +637,28 @@ for row, k in zip(axes, first, strict=True):
     for ax, (title, (model, against)) in zip(row[1:], panels.items(), strict=True):
         heat = softcam.evidence_maps(model, digit_pictures[[k]], int(digit_names[k]), against=against)
         limit = np.abs(heat.values).max()
-        heat.plot(ax, image=1 - digit_pictures[k], limit=limit)
+        heat.plot(ax, image=np.ones((1, 8, 8)), limit=limit)
+        ax.contour(digit_pictures[k, 0], levels=[0.5], colors="black", linewidths=1)
         ax.set_title(f"{title}\n(full colour at {limit:.1f})", fontsize=10)
     row[0].set_axis_off()
 plots.show(fig, "A 3 and a 7 with the evidence for their own class: converted, sparse, and sparse minus the runner-up.")
 
 # %% [markdown]
-# Each panel has its own scale; grey is the ink below. With ten classes the single map depends on what all others share; the right column asks what speaks for this digit *rather than the runner-up*, and that is fixed by the answer. Look how the middle bar of the 3 gains: a 7 has none there.
+# Each panel has its own scale; the line encloses the ink. The right column asks what speaks for this digit *rather than the runner-up*: what both classes share has dropped out.
 #
 # Is evidence on empty paper evidence? Erase all of it, for all classes, wherever neither the cell nor a neighbour has ink:
 
 # %%
 ink = digit_pictures[:, 0] > 0.25
 paper = ~binary_dilation(ink, np.ones((1, 3, 3)))
-for name, A in (("converted", cam_evidence), ("sparse", sparse_evidence)):
+for name, A in digit_maps.items():
     on_paper = np.abs(A).sum(axis=1)[paper].sum() / np.abs(A).sum()
     before, after = (m.mean(axis=(2, 3)).argmax(axis=1) for m in (A, softcam.edit_maps(A, paper)))
     changed = np.mean(before != after)
     print(f"{name:10} evidence on empty paper {on_paper:.2f}, answers that change without it {changed:.2f}")
 
 # %% [markdown]
-# A seventh of the evidence lies where nothing is drawn, and no answer needs it. The sparse network puts half as much there. What may be concluded: how these networks count. Not: that the cells it kept are the strokes a person reads.
+# A seventh of the evidence lies where nothing is drawn, and no answer needs it. The sparse network puts half as much there; the plain one, trained as long without penalty, does not. What may be concluded: how these networks count. Not: that the cells it kept are the strokes a person reads.
 #
 # In a terminal, `python -m xailib.experiments.softcam --cifar10` converts torchvision's ResNet-18 and trains it on CIFAR-10 photographs, with and without penalty; it needs the data, which the first call fetches.
 #
@@ -658,9 +672,10 @@ my_soft = softcam.convert(my_network)
 assert np.allclose(predictor(my_soft, "logit")(my_pictures), predictor(my_network, "logit")(my_pictures), atol=1e-4)
 heat = softcam.evidence_maps(my_soft, my_pictures, my_class, against=my_rival)
 fig, ax = plt.subplots(figsize=(3.4, 3.4))
-heat.plot(ax, image=1 - my_pictures[0])
+heat.plot(ax, image=np.ones((1, 8, 8)))
+ax.contour(my_pictures[0, 0], levels=[0.5], colors="black", linewidths=1)
 ax.set_title(f"{my_class} rather than {my_rival}\n(full colour at {np.abs(heat.values).max():.1f})", fontsize=10)
-plots.show(fig, "Evidence for a 3 rather than an 8, over the digit: strongest around its middle.")
+plots.show(fig, "Evidence for a 3 rather than an 8, with the digit in outline: strongest around its middle.")
 print(f"the mean of the map is the difference of the scores: {heat.values.mean():.2f} = {heat.score[0]:.2f}")
 
 # %% [markdown]
@@ -672,7 +687,7 @@ print(f"the mean of the map is the difference of the scores: {heat.values.mean()
 #
 # > **Pitfall. The map is the computation from the last layer on.** What made the evidence is a deep network. A cell sees far beyond its borders; redraw before you say *there*.
 #
-# > **Pitfall. One class alone has no unique map.** Add anything to all classes, and no answer changes. Show differences, or say which penalty chose the map.
+# > **Pitfall. A score fixes the mean of its map, not the map.** What all classes share drops out of a difference; where the rest lies, only redrawing can check.
 #
 # > **Pitfall. Precision rewards silence.** A network that reports one certain lesion and overlooks four has a precise map. Count what is missed.
 #
@@ -760,16 +775,16 @@ ex.quiz("softcam")
 #
 # 1. Weigh first, average afterwards: the scores stay, and each score is the mean of a map. Raw Grad-CAM is that map minus the bias, over the number of cells. That part is as old as CAM.
 # 2. New is the price: a penalty on the evidence in training. Read the formula, the code and the map size before you copy a strength.
-# 3. Softmax sees differences. A single class's map is chosen by the penalty, the difference of two classes by the answer.
+# 3. A score fixes one number of its map, the mean, and the softmax only differences of these. Same answers, same size, other places: all possible.
 # 4. An edit of evidence is exact about the arithmetic and silent about the picture. Redraw.
-# 5. Over five seeds here: accuracy within a point on average, but more eyes missed; maps a little better than CAM, clearly worse than finer ones. The control rows told why: the training helps, not the name.
+# 5. Over five seeds here: accuracy kept, as the rule demands; precision 0.003 above CAM and far below maps of pixels; single dots overlooked as the penalty grows, while the grade of the map rises.
 
 # %% [markdown]
 # ## Further reading
 #
-# - Djoumessi et al. (2025), *SoftCAM*, arXiv 2505.17748. The paper; its tables are for real fundus, OCT and chest pictures.
+# - Djoumessi et al., *Soft-CAM: Making black box models self-explainable*, MIDL 2026, arXiv 2505.17748. Its tables are for real fundus, OCT and chest pictures.
 # - Zhou et al. (2016), *Learning deep features for discriminative localization*, arXiv 1512.04150. CAM: what conversion alone gives.
-# - Zou & Hastie (2005), *Regularization and variable selection via the elastic net*, JRSS B 67. The penalty, on weights.
+# - Zou & Hastie (2005), *Regularization and variable selection via the elastic net*, JRSS B 67. The penalty, on weights, and with a *squared* second term.
 # - Brendel & Bethge (2019), *Approximating CNNs with bag-of-local-features models*, arXiv 1904.00760. Evidence per patch, with cells that cannot see beyond their borders.
 # - Rudin (2019), *Stop explaining black box machine learning models for high stakes decisions*, arXiv 1811.10154. Why one would want such a model.
 # - Draelos & Carin (2020), *HiResCAM*, arXiv 2011.08891. Exact maps behind pooled linear heads, afterwards.

@@ -146,6 +146,8 @@ def _check_elastic_net(answer: Callable[..., Any], rng: np.random.Generator) -> 
         + l2 * np.sqrt(squared.sum()),
         "You averaged, then took the root: take the root for each image, then average.": l1 * sparse.mean()
         + l2 * np.sqrt(squared.mean()),
+        "You took one root for each class: the norm goes over all classes and cells of an image.": l1 * sparse.mean()
+        + l2 * np.sqrt((A**2).sum(axis=(2, 3))).sum(axis=1).mean(),
         "You added the images up: with the mean, the penalty does not grow with the batch.": (l1 * sparse + l2 * norm).sum(),
         "You averaged over classes and cells: published lambdas belong to sums.": l1 * np.abs(A).mean() + l2 * norm.mean(),
         "You averaged over classes and cells in both terms: published lambdas belong to sums.": l1 * np.abs(A).mean()
@@ -216,6 +218,8 @@ def _check_edit(answer: Callable[..., Any], rng: np.random.Generator) -> None:
             column > 0, (factor * inside / region.mean(axis=(1, 2)))[:, None], before
         ),
         "You took the sum over the cells; a logit is the mean.": truth * 30,
+        "You added the change of the whole region to the logit: divide it by the number of cells, as the mean does.": before
+        + column * (factor - 1) * 30 * inside[:, None],
         "You multiplied the logit: only the evidence inside the region is scaled.": np.where(column > 0, factor * before, before),
     }
     _compare_arrays(got, truth, likely, "Scale A[:, c] inside the region, leave the rest alone, and take the mean of every map.")
@@ -279,6 +283,7 @@ def _check_grades(answer: Callable[..., Any], rng: np.random.Generator) -> None:
         "You took sizes: evidence against the class must be cut at zero, not turned round.": size,
         "You divided by the largest value of the whole batch: stretch each map by itself.": pooled,
         "You divided by the largest value without subtracting the smallest; in a map that is positive everywhere they differ.": by_max,
+        "You made the map binary; S keeps how strong each place is.": (maps > 0).astype(float),
     }
     for message, S in likely.items():
         if np.allclose(precision, _ratio(S, masks, S)) and np.allclose(sensitivity, _ratio(S, masks, masks)):
@@ -382,7 +387,7 @@ def _keep_region_only(A: np.ndarray, c: int, region: np.ndarray, factor: float) 
 EXERCISES = [
     Exercise(
         name="commute",
-        title="Predict the mean of a map you cannot see",
+        title="Find the mean of a map you cannot see",
         level="core",
         difficulty=1,
         minutes=4,
@@ -471,7 +476,7 @@ EXERCISES = [
     ),
     Exercise(
         name="penalty",
-        title="Write the penalty that the paper meant",
+        title="Write the penalty that the code computes",
         level="core",
         difficulty=3,
         minutes=10,
@@ -522,6 +527,11 @@ EXERCISES = [
                 "cancel in your first",
             ),
             WrongAnswer(lambda A, l1, l2: elastic_net(A, l1, 0), "one term", "second term is missing"),
+            WrongAnswer(
+                lambda A, l1, l2: elastic_net(A, l1, 0) + l2 * np.sqrt((A**2).sum(axis=(2, 3))).sum(axis=1).mean(),
+                "one root per class",
+                "one root for each class",
+            ),
             WrongAnswer(
                 lambda A, l1, l2: l1 * np.abs(A).sum(axis=(1, 2, 3)) + l2 * np.sqrt((A**2).sum(axis=(1, 2, 3))),
                 "one number per image",
@@ -577,6 +587,11 @@ EXERCISES = [
                 "multiplied the logit",
             ),
             WrongAnswer(lambda A, c, r, f: scores_after_edit(A, c, r, f)[:, c], "returns one class", "logits of shape (3, 4)"),
+            WrongAnswer(
+                lambda A, c, r, f: A.mean(axis=(2, 3)) + np.eye(4)[c] * (f - 1) * (A[:, c] * r).sum(axis=(1, 2))[:, None],
+                "adds the sum of the change",
+                "change of the whole region",
+            ),
         ],
         right=[_edit_by_difference, _edit_by_loop],
     ),
@@ -632,17 +647,17 @@ EXERCISES = [
             "b": Claim(
                 "Each score is exactly the mean of its evidence map, so nothing after the map is hidden.",
                 True,
-                "that is the forward pass. What made the map, all the layers before it, stays as dark as ever.",
+                "true as it is worded: nothing *after* the map is hidden. It says nothing about the layers before the map.",
             ),
             "c": Claim(
                 "Erasing a cell's evidence lowers the score of 'diseased', so there is a lesion in this cell.",
                 False,
-                "the strongest cells without a lesion could be erased too; redrawing their pixels changed nothing.",
+                "erasing works in cells without any lesion, too: there the evidence came from a lesion next door and left with it.",
             ),
             "d": Claim(
                 "Accuracy stays within one point of the black box, so no patient is worse off.",
                 False,
-                "the sparse network missed 1.8 more diseased eyes in a hundred (0.2 to 3.5); an average hides whom it costs.",
+                "at its own limit the sparse network missed 1.8 more diseased eyes in a hundred, and stronger penalties overlook single dots.",
             ),
             "e": Claim(
                 "Trained with the sparse penalty, the maps were more precise than the CAM of the same network trained without it.",
@@ -652,13 +667,13 @@ EXERCISES = [
             "f": Claim(
                 "The maps are better than Grad-CAM's because the model explains itself.",
                 False,
-                "Grad-CAM on the *sparse* network gets the same grades: the training makes the difference, not the evidence layer.",
+                "Grad-CAM on the sparse network *is* its evidence, but for bias and scale. What differs between the two networks is the training.",
             ),
         },
         model_answer=(
             "Your letters may say that the printed map is what the score was computed from: each score is the mean of its map. They may not "
             "say that a red cell contains a lesion, since a cell sees far beyond its borders, and maps of pixels mark lesions more "
-            "precisely. Before you buy, ask for the share of diseased eyes missed, faint lesions apart: in our five runs it rose by about two in a hundred."
+            "precisely. Before you buy, ask for the eyes missed at equal false alarms, those with one small lesion apart: they went first when the penalty grew."
         ),
     ),
     Exercise(
@@ -695,6 +710,7 @@ EXERCISES = [
                 "without subtracting the smallest",
             ),
             WrongAnswer(_grades_of(lambda M: M.clip(0)), "raw maps", "never stretched"),
+            WrongAnswer(_grades_of(lambda M: (M > 0) * 1.0), "binary maps", "made the map binary"),
             WrongAnswer(
                 lambda M, m: precision_and_sensitivity(M, m)[::-1],
                 "swaps the two",
@@ -761,11 +777,11 @@ QUIZ = [
     ),
     Question(
         "Two models give the same probabilities for every image, and different evidence maps for class 1. Is one of them wrong?",
-        "Not necessarily: a map shared by all classes cancels in the softmax",
-        "Single-class evidence is determined by the penalty only. The difference of two classes is what the probabilities fix.",
+        "Not necessarily: the scores fix no more than the mean of each map",
+        "And the softmax fixes only the differences of these means. Where the evidence lies is a matter of the features; ask by redrawing.",
         {
-            "Yes, the map follows from the scores": "Scores fix the *mean* of each map up to a shared number; cells are free beyond that.",
-            "Yes, the one with more negative evidence": "Negative evidence is allowed, and adding a shared offset changes signs at will.",
+            "Yes, the map follows from the scores": "A map with mean 0 may be added to any class: no score notices.",
+            "Yes, the one whose map has the larger size": "A penalty would prefer the other one. Two maps of equal size can still differ everywhere.",
         },
     ),
     Question(

@@ -35,11 +35,11 @@ def explorer_lab() -> Playground:
         "factor": slider("multiply by", 0.0, 2.0, 1.0, 0.25),
     }
     strip: list[dict[str, Any]] = [
-        {"l1": 0, "l2": 0, "factor": 1.0},
-        {"l1": 3, "l2": 0, "factor": 1.0},
-        {"l1": 2, "l2": 0, "factor": 0.0},
-        {"l1": 2, "l2": 0, "region": _REST, "factor": 0.0},
-        {"l1": 0, "l2": 2, "factor": 0.0},
+        {"l1": 0},
+        {"l1": 3},
+        {"picture": "mild 1", "factor": 0.0},
+        {"picture": "mild 1", "region": _RIM, "factor": 0.0},
+        {"picture": "mild 1", "region": _BRIGHTEST, "factor": 0.0},
     ]
     question = "Multiply the evidence in the cells with a lesion by 0, for both classes. The network's answer ..."
     return Playground(
@@ -96,7 +96,7 @@ def _compute(picture: str, l1: int, l2: int, evidence: str, region: str, factor:
     }
     data = {"heat": heat, "before": before, "after": after, "image": stored["images"][i], "mask": stored["masks"][i]}
     limit = float(np.quantile(np.abs(_heatmap(A, evidence, stored["images"].shape[2:]).values), 0.995)) or 1.0
-    return Reading(numbers, {**data, "where": where, "factor": factor, "limit": limit, "evidence": evidence})
+    return Reading(numbers, {**data, "where": where, "factor": factor, "limit": limit, "evidence": evidence, "region": region})
 
 
 def _cells(mask: np.ndarray, side: int) -> np.ndarray:
@@ -189,10 +189,12 @@ def _verdict(reading: Reading, prediction: str | None) -> str:
     before, after, factor = (reading.data[key] for key in ("before", "after", "factor"))
     if factor == 1:
         return "Nothing is edited yet: move 'multiply by' away from 1, to 0 for an erased region."
+    if not reading.data["where"].any():
+        return "This eye has no such cells, so nothing was edited: choose a diseased one."
     happened = _STAYS if after.argmax() == before.argmax() else (_HEALTHY, _DISEASED)[after.argmax()]
     moved = ", ".join(f"{grade} {z:+.2f}" for grade, z in zip(_CLASSES, after - before, strict=True))
     measured = f"The answer {happened}. The scores moved by exactly the mean of what was changed: {moved}."
-    if prediction is None:
+    if prediction is None or reading.data["region"] != _LESIONS or factor != 0:
         return measured
     return f"{measured} You predicted that it {prediction}: {'right' if prediction == happened else 'not this time'}."
 
