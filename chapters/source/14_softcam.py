@@ -383,7 +383,7 @@ for row in paired[paired["map"] == ""].itertuples():
 # %% [markdown]
 # *missed*: diseased eyes called healthy; *missed_faint*: of those with faint lesions only; *missed_at_3*: with 3 % false alarms.
 #
-# **Promise 2 is kept by construction:** the rule takes the strongest penalty that costs at most a point. (For *dense* that is the weakest of the grid.) At its own limit the sparse network misses 1.8 more diseased eyes in a hundred, at equal false alarms no more: the penalty has shifted the scores.
+# **Promise 2 is kept by construction:** the rule takes the strongest penalty costing at most a point. (For *dense* that is the weakest of the grid.) At its own limit the sparse network misses 1.8 more diseased eyes in a hundred, at equal false alarms no more: the penalty has shifted the scores.
 #
 # ### Whose maps?
 #
