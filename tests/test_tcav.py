@@ -128,6 +128,19 @@ def test_accuracy_is_measured_on_examples_that_did_not_train():
     assert np.isnan(tcav.cav(A, B, test_share=0).accuracy)
 
 
+@pytest.mark.parametrize("loss", ["ridge", "logistic", "svm"])
+def test_accuracy_of_unequal_sides_is_counted_from_the_middle_between_them(loss):
+    """One against five: the classifier's own border hardly ever answers "concept", however well the vector separates."""
+    rng = np.random.default_rng(8)
+    A, B = rng.normal(size=(40, 3)) + np.array([1.5, 0, 0]), rng.normal(size=(200, 3))
+    found = tcav.cav(A, B, classifier=loss, penalty=0.1)
+    own_border = ((found.decision(A) > 0).mean() + (found.decision(B) <= 0).mean()) / 2
+    assert own_border < 0.7
+    assert found.accuracy > 0.72  # the best border reaches stats.norm.cdf(0.75) = 0.77
+    equal = tcav.cav(A, B[:40], classifier=loss)
+    assert equal.accuracy == pytest.approx(0.77, abs=0.12)
+
+
 def test_an_estimator_is_fitted_as_it_is_and_stays_as_it_was():
     A, B = RNG.normal(size=(20, 5)) + 1, RNG.normal(size=(20, 5))
     given_model = SGDClassifier(alpha=0.01)

@@ -209,8 +209,17 @@ def held_out_accuracy(layer: Layer, direction: Direction, sides: list[Split]) ->
     """Mean over both sides of the share of held-out examples that lie there."""
     if not len(sides[0][1]):
         return float("nan")
-    hits = [(direction.decide(layer, test) > 0).mean() for _, test in sides]
+    level = _fair_level(layer, direction, sides)
+    hits = [(direction.decide(layer, test) > level).mean() for _, test in sides]
     return float(hits[0] + 1 - hits[1]) / 2
+
+
+def _fair_level(layer: Layer, direction: Direction, sides: list[Split]) -> float:
+    """Zero for sides of one size; otherwise half-way between their means: the boundary of unequal sides nears the smaller."""
+    trained = [train for train, _ in sides]
+    if len(trained[0]) == len(trained[1]):
+        return 0.0
+    return float(np.mean([direction.decide(layer, train).mean() for train in trained]))
 
 
 def mean_cosine(layer: Layer, directions: list[Direction]) -> float:

@@ -67,6 +67,7 @@ class Cav:
     norm : length of the classifier's normal, in its own units
     intercept : of the classifier
     accuracy : share of held-out examples on the right side, mean of both sets: 0.5 is chance; NaN when none were held out
+        The border is the classifier's; for sets that differ in size, half-way between their training means along the vector.
     classifier : how it was fitted
     n_train, n_test : examples of both sets together
     """

@@ -19,7 +19,7 @@ _SHOWN = ("diseased", "healthy", "diseased minus healthy")
 _LESIONS, _RIM, _BRIGHTEST, _REST = "cells with a lesion", "those and their neighbours", "the strongest cell", "all other cells"
 _REGIONS = (_LESIONS, _RIM, _BRIGHTEST, _REST)
 _STAYS, _HEALTHY, _DISEASED = "stays as it is", "becomes healthy", "becomes diseased"
-_PLACES = ((0.005, 0.06, 0.69, 0.78), (0.785, 0.3, 0.2, 0.36))  # left, bottom, width, height
+_PLACES = ((0.005, 0.06, 0.7, 0.76), (0.8, 0.3, 0.19, 0.36))  # left, bottom, width, height
 _TITLE = "A penalty to choose, and evidence to rewrite"
 
 
@@ -50,7 +50,7 @@ def explorer_lab() -> Playground:
         title=_TITLE,
         predict=Prediction(question, [_STAYS, _HEALTHY, _DISEASED]),
         verdict=_verdict,
-        size=(7.0, 3.45),
+        size=(6.3, 3.2),
     )
 
 
@@ -181,7 +181,7 @@ def _draw_scores(reading: Reading, ax: Axes) -> None:
     ax.locator_params(axis="x", nbins=4)
     ax.set_xlabel("score", fontsize=9)
     ax.tick_params(labelsize=8)
-    ax.set_title(f"filled: region x {factor:g}\nhollow: untouched", fontsize=9)
+    ax.set_title(f"filled: x {factor:g}\nhollow: before", fontsize=9)
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:

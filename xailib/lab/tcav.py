@@ -19,10 +19,12 @@ _SPECIES = {"bramble finch": 1, "acorn finch": 0, "fern jay": 5, "juniper wren":
 _LAYERS = ("pool2", "relu3", "relu4")
 _WINGS = {"striped": 1, "plain": 0, "banded": 6}  # and a species that has them
 _BOARD = (
-    *(("striped", place) for place in ("meadow", "snow") for _ in range(4)),
+    *(("striped", place) for place in ("meadow", "snow") for _ in range(6)),
     *((w, p) for w in ("plain", "banded") for p in ("meadow", "snow")),
 )
 _N_BOARD, _N_SETS, _N_CLASS, _N_VIEW = len(_BOARD), 19, 20, 48
+_N_DRAWN = 40  # times the concept's pictures are drawn again
+_ENOUGH = 8  # pictures for an accuracy: with fewer, the side of the one left out is outnumbered, which pushes it below chance
 _SHOWN = 7
 _LEVEL = 0.1  # the smallest p-value that 19 sets allow
 _FOR, _AGAINST, _NOTHING = (
@@ -38,7 +40,7 @@ def concept_builder() -> Playground:
     for network in _NETWORKS:
         _spaces(network)
     striped = [k for k, (wing, _) in enumerate(_BOARD, start=1) if wing == "striped"]
-    snowless, snowy = striped[:4], striped[4:]
+    snowless, snowy = striped[:6], striped[6:]
     controls = {
         "concept": tiles("your concept", np.moveaxis(pictures, 1, -1), striped, captions=captions),
         "network": choice("network", list(_NETWORKS)),
@@ -78,7 +80,7 @@ def _rows() -> np.ndarray:
 
 @cache
 def _board() -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pictures (12, 3, 64, 64) with striped, plain and banded wings, on a meadow and in snow, and what each shows."""
+    """Pictures (16, 3, 64, 64) with striped, plain and banded wings, on a meadow and in snow, and what each shows."""
     render = _world().truth.render
     drawn = [
         render([i], part_from={"wing": _WINGS[wing]}, background=place) for i, (wing, place) in zip(_rows(), _BOARD, strict=False)
@@ -174,7 +176,7 @@ def _controls(network: str, layer: str, species: str, size: int) -> np.ndarray:
 def _compute(concept: tuple[int, ...], network: str, species: str, layer: str) -> Reading:
     """Score of the chosen set against 19 random sets, its interval, and its rank among the same scores of the random sets.
 
-    The interval is of single runs, each with the concept's pictures drawn again and another random set.
+    The interval is of the score itself, the mean over the random sets, with the concept's pictures drawn again.
     """
     chosen = np.array(concept, dtype=int) - 1
     if len(chosen) < 2:
@@ -185,14 +187,15 @@ def _compute(concept: tuple[int, ...], network: str, species: str, layer: str) -
     null = (_controls(network, layer, species, len(chosen)) + 1 - runs) / _N_SETS
     above, below = np.sum(null >= runs.mean() - 1e-12), np.sum(null <= runs.mean() + 1e-12)
     p = min(1.0, 2 * (1 + min(above, below)) / (1 + _N_SETS))
-    drawn = np.random.default_rng(0).choice(chosen, (_N_SETS, len(chosen)))
-    low, high = np.quantile(_cavs(space.K, drawn, sets).scores(space.slopes[species]), [_LEVEL / 2, 1 - _LEVEL / 2])
+    drawn = np.random.default_rng(0).choice(chosen, (_N_DRAWN, len(chosen)))
+    again = _cavs(space.K, np.repeat(drawn, _N_SETS, axis=0), np.tile(sets, (_N_DRAWN, 1))).scores(space.slopes[species])
+    low, high = np.quantile(again.reshape(_N_DRAWN, _N_SETS).mean(axis=1), [_LEVEL / 2, 1 - _LEVEL / 2])
     numbers: dict[str, float | int | str] = {
-        "pictures in the concept": len(chosen),
         "TCAV score, mean of 19 runs": float(runs.mean()),
-        "interval, 90 %": f"{low:.2f} to {high:.2f}",
+        "interval, 90 %, pictures drawn again": f"{low:.2f} to {high:.2f}",
         "p-value, permutation": float(p),
-        "CAV accuracy, left out in turn": float(cavs.accuracy.mean()),
+        "CAV accuracy, left out in turn": float(cavs.accuracy.mean()) if len(chosen) >= _ENOUGH else "needs 8 pictures",
+        "pictures in the concept": len(chosen),
     }
     data = {"score": runs.mean(), "interval": (low, high), "null": null, "order": _sorted(space, chosen), "species": species}
     return Reading(numbers, data)
@@ -245,7 +248,7 @@ def _verdict(reading: Reading, prediction: str | None) -> str:
     happened = _NOTHING if p > _LEVEL else _FOR if score > 0.5 else _AGAINST
     measured = f"For the {reading.data['species']}: {score:.2f} with p = {p:.2f}, {happened}."
     if prediction is None or reading.data["species"] != "acorn finch":
-        return f"{measured} The prediction was for the acorn finch."
+        return f"{measured} The prediction was for the acorn finch: choose it to see whether it holds."
     return f"{measured} You predicted {prediction}: {'right' if prediction == happened else 'not this time'}."
 
 
