@@ -364,7 +364,7 @@ for name, model in (("black box", black_box), ("plain", plain), ("sparse", spars
 # %% [markdown]
 # ### Five seeds, stored
 #
-# The full experiment takes 18 minutes, so its table is stored; `python -m xailib.experiments.softcam` makes it again. For each of five seeds: a world of its own, a base network, and from it, with the same pictures in the same order and as many passes, a black box and three SoftCAMs. Their strengths were fixed beforehand, on other worlds, by a rule that sees no mask.
+# The full experiment takes about half an hour, so its table is stored; `python -m xailib.experiments.softcam` makes it again. For each of five seeds: a world of its own, a base network, and from it, with the same pictures in the same order and as many passes, a black box and three SoftCAMs. Their strengths were fixed beforehand, on other worlds, by a rule that sees no mask.
 
 # %%
 stored, table, paired = experiment.results(), experiment.table(), experiment.paired()
