@@ -145,18 +145,18 @@ def test_chapter_opens_and_runs(path: Path, server: str, browser) -> None:
 
 
 def _play(chapter: Chapter, path: Path, labs: list[int]) -> None:
-    """Move the first slider of each lab, answer its question, keep a screenshot, and time slider to picture."""
+    """Move the first slider of each lab, or click its first tile, answer its question, keep a screenshot, and time the picture."""
     delays = []
     for index in labs:
         cell = chapter.cell(index)
-        handle = cell.locator(".noUi-handle").first
+        handle = cell.locator(".noUi-handle, button.xai-tile").first
         if handle.count() == 0:
             continue
         delays += _delays(chapter, cell, handle)
         _predict(cell)
         SHOTS.mkdir(parents=True, exist_ok=True)
         cell.screenshot(path=SHOTS / f"{path.stem}-cell{index}.png")
-    assert delays, "no lab with a slider"
+    assert delays, "no lab with a slider or a tile"
     print(f"{path.stem}: slider to picture {1000 * statistics.median(delays):.0f} ms (median of {len(delays)})")
     assert statistics.median(delays) < 0.25
 
@@ -168,8 +168,11 @@ def _delays(chapter: Chapter, cell, handle) -> list[float]:
       const o = new MutationObserver(() => { if (img.src != old) { o.disconnect(); done((performance.now() - t) / 1000); } });
       o.observe(img, {attributes: true, attributeFilter: ['src']}); setTimeout(() => done(-1), 5000); })"""
     seconds = []
-    at_the_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
-    there, back = ("ArrowLeft", "ArrowRight") if at_the_end else ("ArrowRight", "ArrowLeft")
+    if "xai-tile" in (handle.get_attribute("class") or ""):
+        there = back = "Space"  # switches the picture on and off
+    else:
+        at_the_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        there, back = ("ArrowLeft", "ArrowRight") if at_the_end else ("ArrowRight", "ArrowLeft")
     for key in (there, back) * 3:
         image = cell.locator("img.widget-image, .widget-image img, img").first
         handle.focus()
