@@ -145,7 +145,7 @@ def test_chapter_opens_and_runs(path: Path, server: str, browser) -> None:
 
 
 def _play(chapter: Chapter, path: Path, labs: list[int]) -> None:
-    """Move the first slider of each lab, or click its first tile, answer its question, keep a screenshot, and time the picture."""
+    """Move the first slider (or switch the first tile) of each lab, answer its question, and time the picture."""
     delays = []
     for index in labs:
         cell = chapter.cell(index)
