@@ -22,7 +22,8 @@ def some_tokens(n=4, length=7):
 
 def torchs_own(block) -> nn.TransformerEncoderLayer:
     """The same weights in torch's layer."""
-    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, dropout=0, batch_first=True, norm_first=True).eval()
+    options = {"activation": block.mlp.activation, "batch_first": True, "norm_first": True}
+    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, dropout=0, **options).eval()
     a = block.attention
     layer.self_attn.in_proj_weight.data = torch.cat([a.W_Q.weight, a.W_K.weight, a.W_V.weight]).data
     layer.self_attn.in_proj_bias.data = torch.cat([a.W_Q.bias, a.W_K.bias, a.W_V.bias]).data
@@ -39,8 +40,9 @@ def torchs_own(block) -> nn.TransformerEncoderLayer:
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("padding", [None, 0])
-def test_it_computes_what_torchs_own_layers_compute(causal, padding):
-    model, tokens = seeded(causal=causal, padding=padding), some_tokens()
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_it_computes_what_torchs_own_layers_compute(causal, padding, activation):
+    model, tokens = seeded(causal=causal, padding=padding, activation=activation), some_tokens()
     if padding is not None:
         tokens[0, 4:] = padding
     seen = {}

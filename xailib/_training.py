@@ -36,7 +36,8 @@ def one_thread() -> Iterator[None]:
 class TrainingRun:
     """A network, its optimiser and its data: everything that changes from epoch to epoch.
 
-    ``key`` names the training that a saved state belongs to: a state with another key is not taken up.
+    ``key`` names the training that a saved state belongs to: a state with another key is not taken up. An epoch is one pass over
+    the images, or ``steps_per_epoch`` batches of them.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class TrainingRun:
         weight_decay: float,
         seed: int,
         key: str = "",
+        steps_per_epoch: int | None = None,
     ) -> None:
         self.model, self.images, self.labels, self.loss = model, images, labels, loss
         self.epochs, self.peak_learning_rate, self.seed, self.key = epochs, peak_learning_rate, seed, key
         self.batch_size = min(batch_size, len(images))
+        self.steps_per_epoch = min(steps_per_epoch or len(images), len(images) // self.batch_size)
         self.device = next(model.parameters()).device
         trainable = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(trainable, lr=peak_learning_rate, weight_decay=weight_decay)
@@ -77,10 +80,9 @@ class TrainingRun:
         self.epoch = epoch + 1
 
     def _batches(self, epoch: int) -> tuple[Tensor, ...]:
-        """Whole batches in random order; the few images left over come in another epoch."""
+        """Whole batches in random order; the images left over come in another epoch."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
-        whole = len(order) // self.batch_size * self.batch_size
-        return torch.as_tensor(order[:whole]).split(self.batch_size)
+        return torch.as_tensor(order[: self.steps_per_epoch * self.batch_size]).split(self.batch_size)
 
     def _set_learning_rate(self, progress: float) -> None:
         """One cycle: up along a line for the first 30 %, then down along a cosine."""

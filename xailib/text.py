@@ -6,7 +6,9 @@ join here, so that their answers are about the same words.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import compress, pairwise
 from typing import Any
@@ -19,6 +21,9 @@ from xailib import _validation as check
 WORD = r"\w(?:\S*\w)?"
 #: marks at the end of a run, or a new line: there a sentence ends
 SENTENCE_END = r"[.!?…]+(?=[^\w\s]*(?:\s|$))|\n"
+
+#: words that a :class:`Vocabulary` gives a meaning of its own
+PADDING, UNKNOWN = "<pad>", "<unk>"
 
 _WORD, _END, _LINE_BREAK = re.compile(WORD), re.compile(SENTENCE_END), re.compile(r"\s*\n\s*")
 
@@ -173,3 +178,71 @@ def _checked_masks(masks: Any, d: int) -> np.ndarray:
     if values.dtype != bool and not np.isin(values, (0, 1)).all():
         raise ValueError("masks must hold True and False (or 1 and 0) only.")
     return values.astype(bool)
+
+
+class Vocabulary:
+    """The words a model knows, and their numbers.
+
+    Parameters
+    ----------
+    words : str each, all different
+        Number 0 must be ``"<pad>"``, which fills short rows at their end. ``"<unk>"``, if there, stands for all other words.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the words are not all different texts, or the first is not ``"<pad>"``.
+
+    Notes
+    -----
+    Introduced in chapter 10.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary(["<pad>", "the", "key", "keys"])
+    >>> vocabulary.encode(["the keys", "the"]).tolist()
+    [[1, 3], [1, 0]]
+    >>> vocabulary.decode([1, 3, 0])
+    ['the', 'keys']
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = tuple(words) if isinstance(words, Iterable) else ()
+        if not self.words or self.words[0] != PADDING:
+            raise ValueError(f"words must be texts, first {PADDING!r}, which fills short rows up.")
+        if not all(isinstance(word, str) for word in self.words):
+            raise TypeError("words must be texts.")
+        self._numbers = {word: number for number, word in enumerate(self.words)}
+        if len(self._numbers) != len(self.words):
+            twice = next(word for number, word in enumerate(self.words) if self._numbers[word] != number)
+            raise ValueError(f"words must all be different, but {twice!r} is there twice.")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} words: {check.listed(self.words, width=60)})"
+
+    def number(self, word: str) -> int:
+        """The number of a word; an unknown one is an error, or ``<unk>`` where the vocabulary has it."""
+        known = self._numbers.get(check.instance(word, str, "word"), self._numbers.get(UNKNOWN))
+        if known is None:
+            near = difflib.get_close_matches(word, self.words, n=1)
+            raise ValueError(f"{word!r} is not in the vocabulary{f' (did you mean {near[0]!r}?)' if near else ''}.")
+        return known
+
+    def encode(self, texts: Any) -> np.ndarray:
+        """Rows of numbers, (n, length of the longest), of texts whose words are separated by blanks."""
+        rows = [[self.number(word) for word in text.split()] for text in check.texts(texts, "texts")]
+        tokens = np.zeros((len(rows), max(1, *map(len, rows))), dtype=np.int64)
+        for row, numbers in zip(tokens, rows, strict=True):
+            row[: len(numbers)] = numbers
+        return tokens
+
+    def decode(self, row: Any) -> list[str]:
+        """The words of one row of numbers, without padding at its end."""
+        numbers = np.asarray(row)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not all(0 <= number < len(self) for number in numbers):
+            raise ValueError(f"row must hold whole numbers from 0 to {len(self) - 1}, not {check.shown(row)}.")
+        used = np.flatnonzero(numbers)
+        return [self.words[number] for number in numbers[: used[-1] + 1 if len(used) else 0]]

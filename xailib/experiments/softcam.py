@@ -466,9 +466,10 @@ def summarise(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compare(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Paired differences over seeds: each SoftCAM minus the black box in skill, its evidence minus each map of either model,
+    """Paired differences over seeds, one row each.
 
-    and maps of one kind, of the SoftCAM minus of the black box: what the training alone does to them.
+    In skill: each SoftCAM minus the black box. In maps: its evidence minus each map of either model, and maps of one kind, those of
+    the SoftCAM minus those of the black box, which is what the training alone does to them.
     """
     rows = []
     for variant in VARIANTS:

@@ -187,7 +187,7 @@ def _draw_rules(reading: Reading, ax: Axes) -> None:
     ax.plot(coverage, mean, "o", color=plots.ANCHOR, ms=7, label="yours")
     ax.axhline(THRESHOLD, color=plots.POSITIVE, ls="--", lw=1.2)
     ax.set(xscale="log", xlim=(2e-4, 1.3), ylim=(0, 1.03), xlabel="coverage (share of applicants)", ylabel="precision")
-    ax.minorticks_off()  # on two log axes they take half of the drawing's time
+    ax.minorticks_off()  # ticks between the powers of ten take half of the drawing's time
     ax.set_title("32 rules, by length")
     ax.legend(loc="lower left", fontsize=7.5)
 

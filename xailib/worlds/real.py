@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ __all__ = [
     "compas",
     "diabetes",
     "digits",
+    "docstring_paragraphs",
     "docstrings",
     "mnist",
     "photograph",
@@ -342,18 +343,82 @@ def docstrings(*, test_size: float = 0.25, random_state: int = 0) -> Dataset:
     return dataset("docstrings", X, np.repeat([0, 1], size), tuple(_PACKAGES), card)
 
 
-def _descriptions(package: str) -> list[str]:
-    """The distinct descriptions in a package, by where their objects stand."""
-    texts: dict[str, None] = {}
+def docstring_paragraphs(*, test_size: float = 0.1, random_state: int = 0) -> Dataset:
+    """Paragraphs of prose from all docstrings of SciPy (0) and scikit-learn (1): their functions, classes and methods.
+
+    Parameters
+    ----------
+    test_size : share of texts held out, 0.05 to 0.95, the classes in proportion
+    random_state : whole number that fixes the split
+
+    Returns
+    -------
+    Dataset
+        ``X`` (n,) array of distinct texts of 6 words and more, one line each; lists, formulas and examples were left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of the kind or range stated.
+
+    Notes
+    -----
+    More text than :func:`docstrings` has, enough for a small language model. Taught in chapters 10 to 13.
+
+    Examples
+    --------
+    >>> docstring_paragraphs().target_names
+    ('scipy', 'sklearn')
+    """
+    dataset = _splitter(test_size, random_state)
+    texts = [_paragraphs(package) for package in _PACKAGES]
+    counts = [len(of_class) for of_class in texts]
+    card = _card(
+        "How functions, classes and methods are described",
+        rows=f"{sum(counts):,} paragraphs of prose",
+        target=f"0 SciPy ({counts[0]}), 1 scikit-learn ({counts[1]})",
+        source="the installed packages SciPy and scikit-learn; BSD 3-Clause",
+        notes="Paragraphs with sections, lists, formulas or examples were left out, and repeated ones.",
+    )
+    X = np.array([text for of_class in texts for text in of_class], dtype=object)
+    return dataset("docstring paragraphs", X, np.repeat([0, 1], counts), tuple(_PACKAGES), card)
+
+
+@cache
+def _paragraphs(package: str) -> tuple[str, ...]:
+    """The distinct paragraphs of plain prose in a package, by where their objects stand."""
+    return tuple(dict.fromkeys(_prose(package)))
+
+
+def _prose(package: str) -> Iterable[str]:
+    for thing in _public(package):
+        members = vars(thing) if inspect.isclass(thing) else {}
+        methods = [member for name, member in sorted(members.items()) if name[0] != "_" and inspect.isroutine(member)]
+        for described in (thing, *methods):
+            for paragraph in (inspect.getdoc(described) or "").split("\n\n"):
+                text = " ".join(_plain(line) for line in paragraph.split("\n") if line)
+                if not _NO_PROSE.search(paragraph) and len(text.split()) >= _MIN_WORDS:
+                    yield text
+
+
+#: underlines, code, directives, tables, formulas, and what stands indented, as the lists of parameters do
+_NO_PROSE = re.compile(r"^(---|===|>>>|\.\.|\s|[*-] )|[=|\\{}]|::", re.MULTILINE)
+
+
+def _public(package: str) -> Iterable[Any]:
+    """The public functions and classes of a package, by where they stand."""
     for module in _PACKAGES[package]:
         things = importlib.import_module(f"{package}.{module}")
         for name in sorted(name for name in things.__all__ if not name.startswith(_EXPERIMENTAL)):
             thing = getattr(things, name)
             if inspect.isroutine(thing) or inspect.isclass(thing):
-                text = _description(inspect.getdoc(thing) or "")
-                if len(text.split()) >= _MIN_WORDS:
-                    texts[text] = None
-    return list(texts)
+                yield thing
+
+
+def _descriptions(package: str) -> list[str]:
+    """The distinct descriptions in a package, by where their objects stand."""
+    texts = (_description(inspect.getdoc(thing) or "") for thing in _public(package))
+    return list(dict.fromkeys(text for text in texts if len(text.split()) >= _MIN_WORDS))
 
 
 def _description(docstring: str) -> str:
@@ -364,9 +429,13 @@ def _description(docstring: str) -> str:
             break
         if not re.search(r"Read more|User Guide|glossary|sphx_glr", paragraph):
             prose.append(paragraph)
-    plain = re.sub(r":[a-z:]+:`~?([^`<]*?)(?:\s<[^`]*>)?`", r"\1", " ".join(prose)).replace("`", "")
-    masked = re.sub(r"[\w.]*(scikit[-_]learn|sklearn|scipy|numpy)[\w.]*\b", "PACKAGE", plain, flags=re.IGNORECASE)
-    return " ".join(masked.split()[:_MAX_WORDS])
+    return " ".join(_plain(" ".join(prose)).split()[:_MAX_WORDS])
+
+
+def _plain(text: str) -> str:
+    """Without mark-up, and without the names of packages."""
+    plain = re.sub(r":[a-z:]+:`~?([^`<]*?)(?:\s<[^`]*>)?`", r"\1", text).replace("`", "")
+    return re.sub(r"[\w.]*(scikit[-_]learn|sklearn|scipy|numpy)[\w.]*\b", "PACKAGE", plain, flags=re.IGNORECASE)
 
 
 def _evenly(texts: list[str], size: int) -> Iterable[str]:

@@ -14,18 +14,27 @@ from xailib import _validation as check
 from xailib.zoo.tabular import tabular as tabular
 from xailib.zoo.text import text_model as text_model
 
-_FUNCTIONS = {"LinearObserver": "architectures", "digits": "vision", "part_reliance": "vision"}
+_FUNCTIONS = {
+    "LinearObserver": "architectures",
+    "checkpoints": "language",
+    "compiled_copies": "compiled",
+    "digits": "vision",
+    "encode": "language",
+    "part_reliance": "vision",
+    "vocabulary": "language",
+}
 
 __all__ = sorted([*_FUNCTIONS, "card", "load", "names", "tabular", "text_model"])
 
 
 def names() -> list[str]:
     """All models that :func:`load` knows: networks first."""
+    from xailib.zoo import language
     from xailib.zoo.architectures import SHAPES
     from xailib.zoo.tabular import TABULAR
     from xailib.zoo.text import TEXT
 
-    return [*SHAPES, *TABULAR, *TEXT]
+    return [*SHAPES, *language.SHAPES, *TABULAR, *TEXT]
 
 
 def load(name: str) -> Any:
@@ -34,9 +43,9 @@ def load(name: str) -> Any:
     Parameters
     ----------
     name : one of :func:`names`
-        ``"birds-cnn"``, ``"birds-cnn-snow"``, ``"birds-cnn-marker"``, ``"fundus-cnn"``, ``"fundus-cnn-grades"`` and
-        ``"digits-cnn"`` give torch modules in evaluation mode, new at every call; names of tabular models
-        (``"loans-boosting"``, ...) and of text models (``"messages-words"``, ...) a fitted pipeline, shared within the process.
+        Networks for images (``"birds-cnn"``, ...) and transformers (``"facts-transformer"``, ...) are torch modules in evaluation
+        mode, new at every call; tabular models (``"loans-boosting"``, ...) and text models (``"messages-words"``, ...) are
+        fitted pipelines, shared within the process.
 
     Returns
     -------
@@ -45,11 +54,12 @@ def load(name: str) -> Any:
     Raises
     ------
     ValueError
-        If the name is unknown (the message lists all), or a file in ``data/`` does not match its hash.
+        If the name is unknown (the message begins the list, :func:`names` has it all), or a file in ``data/`` does not match
+        its hash.
 
     Notes
     -----
-    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2 and 8.
+    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2, 8 and 10.
 
     Examples
     --------
@@ -60,8 +70,9 @@ def load(name: str) -> Any:
         return tabular(name)
     if _is_text(name):
         return text_model(name)
+    language = importlib.import_module("xailib.zoo.language")
     check.one_of(name, "name", names())
-    return importlib.import_module("xailib.zoo.vision").network(name)
+    return language.network(name) if name in language.SHAPES else importlib.import_module("xailib.zoo.vision").network(name)
 
 
 def card(name: str) -> str:
@@ -74,7 +85,7 @@ def card(name: str) -> str:
     Raises
     ------
     ValueError
-        If the name is unknown; the message lists all.
+        If the name is unknown; the message begins the list.
     """
     if _is_tabular(name):
         return importlib.import_module("xailib.zoo.tabular").card(name)

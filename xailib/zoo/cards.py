@@ -18,12 +18,16 @@ from xailib.course import manifest
 from xailib.models import batched, predictor
 from xailib.worlds._world import World
 from xailib.worlds.birds import SHORTCUT_STRENGTH
+from xailib.zoo import language, language_cards
+from xailib.zoo._markdown import table
 from xailib.zoo.architectures import SHAPES, GapCNN
 from xailib.zoo.vision import BATCH_IMAGES, digits, network, part_reliance
 
 MEASUREMENTS = "zoo_measurements.json"
 COMMAND = "python -m xailib.zoo.cards"
-MEASURED_ON = "measured on worlds.birds, worlds.fundus and scikit-learn's digits"
+MEASURED_ON = "measured on the worlds, scikit-learn's digits and docstrings"
+WORLDS = ("loans", "houses", "messages", "birds", "fundus", "copies", "facts", "agreement", "brackets")
+NETWORKS = (*SHAPES, *language.SHAPES)
 EVALUATION_PICTURES, EVALUATION_SEED = 3000, 1
 LEAKS: dict[str, dict[str, Any]] = {"snow": {"shortcut": "snow"}, "marker": {"marker": True}}
 STRENGTHS = {"with the leak": SHORTCUT_STRENGTH, "leak reversed": 1 - SHORTCUT_STRENGTH}
@@ -43,15 +47,22 @@ def card(name: str) -> str:
 
     Parameters
     ----------
-    name : {"birds-cnn", "birds-cnn-snow", "birds-cnn-marker", "fundus-cnn", "fundus-cnn-grades", "digits-cnn"}
+    name : one of :data:`NETWORKS`
 
     Raises
     ------
     ValueError
         If the name is unknown, or the stored measurements do not match their hash.
     """
-    check.one_of(name, "name", SHAPES)
+    check.one_of(name, "name", NETWORKS)
     measured, entry = measurements()[name], manifest.read()[f"{name}.safetensors"]
+    if name in language.SHAPES:
+        parts = [
+            f"# {name}: {language_cards.STORIES[name]}",
+            language_cards.making(name, entry),
+            language_cards.section(name, measured),
+        ]
+        return "\n\n".join([*parts, "For teaching only."])
     parts = [f"# {name}: {_STORIES[name]}", _making(name, entry)]
     if "leaks" in measured:
         parts += [_accuracy_section(measured), _part_test_section(measured)]
@@ -125,6 +136,8 @@ def measure(name: str) -> dict[str, Any]:
         another part), ``reliance`` (family by part, mean fall of the class score) and ``contrast`` (the same for score
         differences of siblings).
     """
+    if name in language.SHAPES:
+        return language_cards.measure(name)
     model = network(name)
     if name == "digits-cnn":
         images, labels, n_train = digits()
@@ -296,9 +309,9 @@ def readme() -> str:
         [f"`{name}`", f"{entry['bytes'] / 1000:,.0f} kB", entry["origin"], entry["licence"], f"`{entry['command']}`"]
         for name, entry in sorted(manifest.read().items())
     ]
-    data_cards = [worlds.loans().card, worlds.houses().card, worlds.messages().card, worlds.birds().card, worlds.fundus().card]
-    cards = [_one_level_down(text) for text in [*data_cards, *map(card, SHAPES)]]
-    return "\n\n".join([_INTRODUCTION, _table(["file", "size", "origin", "licence", "made by"], files), *cards]) + "\n"
+    data_cards = [getattr(worlds, name)().card for name in WORLDS]
+    cards = [_one_level_down(text) for text in [*data_cards, *map(card, NETWORKS)]]
+    return "\n\n".join([_INTRODUCTION, table(["file", "size", "origin", "licence", "made by"], files), *cards]) + "\n"
 
 
 _INTRODUCTION = """# Shipped files, data cards, model cards
@@ -334,7 +347,7 @@ def _fundus_accuracy_section(measured: dict[str, Any]) -> str:
     return f"""**Accuracy** on {measured["n"]} eyes no network has seen, `{world}`: {measured["accuracy"]:.3f}; whoever can
 count lesions reaches 1. The same, by group:
 
-{_table(list(measured["groups"]), [groups])}"""
+{table(list(measured["groups"]), [groups])}"""
 
 
 def _lesion_test_section(measured: dict[str, Any]) -> str:
@@ -351,11 +364,11 @@ def _lesion_test_section(measured: dict[str, Any]) -> str:
     falls = [f"{value:.2f}" for value in measured["falls"].values()]
     return f"""**Lesion-intervention test** (on pictures drawn again, all else the same). This network {verdict}.
 
-{_table(["eyes", "expected", "share"], rows)}
+{table(["eyes", "expected", "share"], rows)}
 
 Mean fall of the log-odds of disease when one thing is left out of a picture that shows it; a single lesion may be one of many:
 
-{_table(list(measured["falls"]), [falls])}"""
+{table(list(measured["falls"]), [falls])}"""
 
 
 def _accuracy_section(measured: dict[str, Any]) -> str:
@@ -367,11 +380,11 @@ def _accuracy_section(measured: dict[str, Any]) -> str:
 and the best possible is 1: {measured["accuracy"]:.3f}. The same birds where snow or the marker goes with ten species (strength
 {SHORTCUT_STRENGTH}), where it does not, and where it goes with the other ten:
 
-{_table(["leak", *labels], leaks)}
+{table(["leak", *labels], leaks)}
 
 The same birds, all in one landscape:
 
-{_table(list(measured["landscapes"]), [landscapes])}"""
+{table(list(measured["landscapes"]), [landscapes])}"""
 
 
 def _part_test_section(measured: dict[str, Any]) -> str:
@@ -382,16 +395,16 @@ def _part_test_section(measured: dict[str, Any]) -> str:
     return f"""**Part-intervention test** (single deletion, on pictures drawn again). This network {verdict}. Accuracy
 without a part, for species whose pivot it is (the remaining parts allow one half) and for all others (they allow 1):
 
-{_table(["drawn without", "pivot", "other"], without)}
+{table(["drawn without", "pivot", "other"], without)}
 
 Mean fall of a picture's own class score when a part is removed, by family:
 
-{_table(["family", *parts], [[family, *_falls(falls, parts)] for family, falls in measured["reliance"].items()])}
+{table(["family", *parts], [[family, *_falls(falls, parts)] for family, falls in measured["reliance"].items()])}
 
 Mean fall of the score difference between a species and the sibling that differs in one part, and the share of pictures in which
 the fall is largest for that part:
 
-{_table(["siblings differ in", *parts, "share"], [_contrast_row(part, parts, measured) for part in parts])}"""
+{table(["siblings differ in", *parts, "share"], [_contrast_row(part, parts, measured) for part in parts])}"""
 
 
 def _falls(falls: dict[str, float], parts: list[str]) -> list[str]:
@@ -403,11 +416,5 @@ def _contrast_row(part: str, parts: list[str], measured: dict[str, Any]) -> list
     return [part, *_falls(contrast["mean_fall"], parts), f"{contrast['share_largest']:.2f}"]
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 if __name__ == "__main__":
-    record_measurements(SHAPES)
+    record_measurements(NETWORKS)

@@ -7,30 +7,46 @@ with the same weights. Nothing of it needs pickle, and nothing is written in pla
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from xailib import _cache, worlds
 from xailib import _validation as check
-from xailib._training import TrainingRun, one_thread
+from xailib._training import Loss, TrainingRun, one_thread
 from xailib.course import manifest
-from xailib.zoo import cards, vision
+from xailib.zoo import cards, language, vision
+from xailib.zoo._corpora import CORPORA, NOT_ASKED, Corpus
 from xailib.zoo.architectures import SHAPES, GapCNN, folded
+from xailib.zoo.transformer import Transformer
 
 LICENCE = "MIT"
 DIGITS = "three quarters of scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, CC BY 4.0)"
-WEIGHT_DECAY = 1e-3
+DOCSTRINGS = "the docstrings of SciPy and scikit-learn (BSD 3-Clause)"
+#: after how many epochs of 25 steps the history of the copying transformer shows its weights
+COPIES_KEPT = (0, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 24, 36, 48)
 # spreads evidence evenly over "for this species" and "against its sibling"; without it a class score may ignore its own pivots
 LABEL_SMOOTHING = 0.1
+
+
+def _smoothed_cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(model(images), labels, label_smoothing=LABEL_SMOOTHING)
+
+
+def _token_cross_entropy(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+    """One target for each sequence, or one for each position."""
+    return cross_entropy(model(tokens).flatten(0, -2), targets.flatten(), ignore_index=NOT_ASKED)
 
 
 @dataclass(frozen=True)
@@ -39,9 +55,11 @@ class Recipe:
 
     Attributes
     ----------
-    data : function () -> (images (n, channels, height, width), labels (n,)), the training part
-    epochs, batch_size, peak_learning_rate, seed : training
+    data : function () -> (images (n, channels, height, width) or tokens (n, l), targets), the training part
+    epochs, batch_size, peak_learning_rate, weight_decay, seed, loss : training
     origin : what the weights were made from, in a few words
+    steps_per_epoch : batches in an epoch, if not all
+    kept : epochs after which a copy of the weights is kept, to ship as the model's history; 0 is before the first
     """
 
     data: Callable[[], tuple[np.ndarray, np.ndarray]]
@@ -49,7 +67,11 @@ class Recipe:
     origin: str
     batch_size: int = 64
     peak_learning_rate: float = 4e-3
+    weight_decay: float = 1e-3
     seed: int = 0
+    loss: Loss = _smoothed_cross_entropy
+    steps_per_epoch: int | None = None
+    kept: tuple[int, ...] = ()
 
 
 def _digits_for_training() -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +85,21 @@ def _fundus_for_training(*, onset: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(images, 1, 3)), 3, 1), (grades > 0).astype(np.int64) if onset else grades
 
 
+@lru_cache(maxsize=1)
+def _corpus(name: str) -> Corpus:
+    return CORPORA[name]()
+
+
+def _tokens_for_training(name: str) -> tuple[np.ndarray, np.ndarray]:
+    return _corpus(name)[:2]
+
+
+def _transformer(name: str, epochs: int, origin: str, **training: Any) -> Recipe:
+    data = partial(_tokens_for_training, name)
+    defaults = {"peak_learning_rate": 3e-3, "weight_decay": 1e-2, "loss": _token_cross_entropy}
+    return Recipe(data, epochs, f"trained on {origin}", **{**defaults, **training})
+
+
 RECIPES: dict[str, Recipe] = {
     "birds-cnn": Recipe(lambda: worlds.birds().train, 8, "trained on worlds.birds()"),
     "birds-cnn-snow": Recipe(lambda: worlds.birds(shortcut="snow").train, 8, "trained on worlds.birds(shortcut='snow')"),
@@ -74,10 +111,19 @@ RECIPES: dict[str, Recipe] = {
         partial(_fundus_for_training, onset=False), 16, "trained on worlds.fundus(), in three grades", batch_size=16
     ),
     "digits-cnn": Recipe(_digits_for_training, 20, f"trained on {DIGITS}"),
+    "messages-transformer": _transformer("messages-transformer", 5, "worlds.messages, half of the mails with words deleted"),
+    # every 25 steps, because the heads that copy form within a few hundred
+    "copies-transformer": _transformer(
+        "copies-transformer", 48, "worlds.copies", steps_per_epoch=25, peak_learning_rate=2e-3, kept=COPIES_KEPT
+    ),
+    "facts-transformer": _transformer("facts-transformer", 40, "three quarters of worlds.facts"),
+    "agreement-transformer": _transformer("agreement-transformer", 6, "worlds.agreement"),
+    "brackets-transformer": _transformer("brackets-transformer", 14, "worlds.brackets"),
+    "docstrings-transformer": _transformer("docstrings-transformer", 12, DOCSTRINGS, batch_size=32, weight_decay=0.1),
 }
 
 
-def train(name: str, *, checkpoints: Path | None = None) -> GapCNN:
+def train(name: str, *, checkpoints: Path | None = None) -> nn.Module:
     """Train one network, or finish a training that was interrupted.
 
     Parameters
@@ -87,50 +133,69 @@ def train(name: str, *, checkpoints: Path | None = None) -> GapCNN:
 
     Returns
     -------
-    GapCNN
-        In evaluation mode, batch normalisation folded away.
+    torch module
+        In evaluation mode; a GapCNN with batch normalisation folded away, or a Transformer.
 
     Notes
     -----
-    AdamW with a one-cycle learning rate and smoothed labels. Initial weights and the order of the images come from the recipe's
-    seed and one thread does all sums, so an interrupted training ends with the same weights as an uninterrupted one.
+    AdamW with a one-cycle learning rate. Initial weights and the order of the inputs come from the recipe's seed and one thread
+    does all sums, so an interrupted training ends with the same weights as an uninterrupted one.
     """
     recipe = RECIPES[check.one_of(name, "name", RECIPES)]
     path = checkpoint_path(name, checkpoints)
     with one_thread():
-        torch.manual_seed(recipe.seed)
-        model = GapCNN(**SHAPES[name], batch_norm=True)
-        run = _training_run(recipe, model)
+        run = _training_run(name, recipe)
         run.resume(path)
+        _keep(run, recipe, path)
         for epoch in tqdm(range(run.epoch, recipe.epochs), desc=name, unit="epoch", disable=None):
             run.one_epoch(epoch)
+            _keep(run, recipe, path)
             run.save(path)
-        return folded(model.eval())
+        model = run.model.eval()
+        return folded(model) if isinstance(model, GapCNN) else model
 
 
-def _training_run(recipe: Recipe, model: GapCNN) -> TrainingRun:
-    images, labels = (torch.as_tensor(a) for a in recipe.data())
+def _training_run(name: str, recipe: Recipe) -> TrainingRun:
+    inputs, targets = (torch.as_tensor(a) for a in recipe.data())
+    torch.manual_seed(recipe.seed)
     return TrainingRun(
-        model,
-        images,
-        labels,
-        _smoothed_cross_entropy,
+        GapCNN(**SHAPES[name], batch_norm=True) if name in SHAPES else _untrained_transformer(name),
+        inputs,
+        targets,
+        recipe.loss,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         peak_learning_rate=recipe.peak_learning_rate,
-        weight_decay=WEIGHT_DECAY,
+        weight_decay=recipe.weight_decay,
         seed=recipe.seed,
+        steps_per_epoch=recipe.steps_per_epoch,
     )
 
 
-def _smoothed_cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(model(images), labels, label_smoothing=LABEL_SMOOTHING)
+def _untrained_transformer(name: str) -> Transformer:
+    return Transformer(len(_corpus(name)[2]), **language.SHAPES[name])
+
+
+def _keep(run: TrainingRun, recipe: Recipe, path: Path) -> None:
+    """Put a copy of the weights aside, if this is one of the epochs to keep."""
+    if run.epoch in recipe.kept:
+        rounded = {key: value.half() for key, value in run.model.state_dict().items()}
+        _cache.write_atomically(_kept_path(path, run.epoch), partial(save_file, rounded))
+
+
+def _kept_path(path: Path, epoch: int) -> Path:
+    return path.with_name(f"{path.stem}-after-{epoch}{path.suffix}")
 
 
 def checkpoint_path(name: str, folder: Path | None = None) -> Path:
     """Where the state of a training lies; another text of the code or of the world is another file."""
-    sources = [(files(package) / file).read_text(encoding="utf-8") for package, file in _SOURCES]
-    return (folder or _cache.cache_dir() / "weights") / f"{name}-{_cache.content_key(*sources)}.safetensors"
+    return (folder or _cache.cache_dir() / "weights") / f"{name}-{_code_key()}.safetensors"
+
+
+@cache
+def _code_key() -> str:
+    """A short name for the code as it was when this process began."""
+    return _cache.content_key(*((files(package) / file).read_text(encoding="utf-8") for package, file in _SOURCES))
 
 
 _SOURCES = (
@@ -141,6 +206,9 @@ _SOURCES = (
     ("xailib.worlds", "_bird_drawing.py"),
     ("xailib.worlds", "fundus.py"),
     ("xailib.worlds", "_fundus_drawing.py"),
+    ("xailib.zoo", "transformer.py"),
+    ("xailib.zoo", "_corpora.py"),
+    *(("xailib.worlds", f"{world}.py") for world in ("messages", "copies", "facts", "agreement", "brackets")),
 )
 
 
@@ -154,13 +222,36 @@ def make_weights(names: list[str], folder: Path | None = None) -> None:
     """
     folder = folder or manifest.data_dir()
     for name in names:
-        weights = train(name).state_dict()
-        path = folder / f"{name}.safetensors"
-        _cache.write_atomically(path, partial(save_file, weights))
-        origin, command = RECIPES[name].origin, f"python -m xailib.zoo.train {name}"
-        manifest.record(path.name, origin=origin, licence=LICENCE, command=command, folder=folder)
+        weights, path, words = train(name).state_dict(), checkpoint_path(name), _words(name)
+        _ship(f"{name}.safetensors", weights, words, name, folder)
+        if RECIPES[name].kept:
+            _ship(f"{name}-training.safetensors", _history(name, path), words, name, folder)
     for name in names:
         checkpoint_path(name).unlink(missing_ok=True)
+        for epoch in RECIPES[name].kept:
+            _kept_path(checkpoint_path(name), epoch).unlink(missing_ok=True)
+
+
+def _ship(file: str, tensors: dict[str, Tensor], words: dict[str, str] | None, name: str, folder: Path) -> None:
+    """Write one file and enter it in the manifest."""
+    _cache.write_atomically(folder / file, lambda part: save_file(tensors, part, words))
+    origin, command = RECIPES[name].origin, f"python -m xailib.zoo.train {name}"
+    manifest.record(file, origin=origin, licence=LICENCE, command=command, folder=folder)
+
+
+def _words(name: str) -> dict[str, str] | None:
+    """The vocabulary of a transformer as metadata of its file."""
+    return {"words": json.dumps(_corpus(name)[2].words)} if name in CORPORA else None
+
+
+def _history(name: str, path: Path) -> dict[str, Tensor]:
+    """The kept weights, with the number of steps before each name."""
+    recipe = RECIPES[name]
+    return {
+        f"{epoch * (recipe.steps_per_epoch or 1)}/{key}": value
+        for epoch in recipe.kept
+        for key, value in load_file(_kept_path(path, epoch)).items()
+    }
 
 
 def main() -> None:

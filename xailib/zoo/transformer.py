@@ -24,6 +24,8 @@ name                                       shape         value
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +34,8 @@ from torch import Tensor, nn
 from xailib import _validation as check
 
 __all__ = ["Transformer", "hook_points"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": partial(nn.functional.gelu, approximate="tanh")}
 
 
 def hook_points(model: nn.Module) -> list[str]:
@@ -74,6 +78,7 @@ class Transformer(nn.Module):
     causal : bool, whether a position sees only itself and what came before
     normalise : bool, False leaves the layer normalisation out, so that everything but softmax and relu is linear
     padding : int or None, the token that fills short sequences up at their end; nobody attends to it
+    activation : {"relu", "gelu"}, of the MLP; gelu in the approximation by tanh that GPT-2 uses
 
     Raises
     ------
@@ -106,8 +111,10 @@ class Transformer(nn.Module):
         causal: bool = True,
         normalise: bool = True,
         padding: int | None = None,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
+        check.one_of(activation, "activation", ACTIVATIONS)
         sizes = {"vocabulary": vocabulary, "context": context, "width": width, "n_heads": n_heads, "n_layers": n_layers}
         for name, size in (sizes | ({} if n_outputs is None else {"n_outputs": n_outputs})).items():
             check.number(size, name, low=1, integer=True)
@@ -116,7 +123,9 @@ class Transformer(nn.Module):
         self.vocabulary, self.context, self.padding, self.n_outputs = vocabulary, context, padding, n_outputs
         self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
         self.embedded, self.final = HookPoint(), HookPoint()
-        self.blocks = nn.ModuleList(Block(width, n_heads, mlp, causal, normalise) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(
+            Block(width, n_heads, activation if mlp else None, causal, normalise) for _ in range(n_layers)
+        )
         self.norm = nn.LayerNorm(width) if normalise else nn.Identity()
         self.output = nn.Linear(width, vocabulary if n_outputs is None else n_outputs)
         for embedding in (self.tokens, self.positions):
@@ -151,13 +160,13 @@ class Transformer(nn.Module):
 class Block(nn.Module):
     """Attention adds to the residual stream, then the MLP does."""
 
-    def __init__(self, width: int, n_heads: int, mlp: bool, causal: bool, normalise: bool) -> None:
+    def __init__(self, width: int, n_heads: int, activation: str | None, causal: bool, normalise: bool) -> None:
         super().__init__()
         self.resid_pre, self.attn_out, self.resid_mid = HookPoint(), HookPoint(), HookPoint()
         self.resid_post = HookPoint()
         self.norm1, self.norm2 = (nn.LayerNorm(width) if normalise else nn.Identity() for _ in range(2))
         self.attention = Attention(width, n_heads, causal)
-        self.mlp = MLP(width) if mlp else None
+        self.mlp = MLP(width, activation) if activation else None
 
     def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
         x = self.resid_pre(x)
@@ -170,13 +179,14 @@ class Block(nn.Module):
 class MLP(nn.Module):
     """Works on each position alone."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: str) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.W1, self.W2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.hidden, self.out = HookPoint(), HookPoint()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.W2(self.hidden(torch.relu(self.W1(x)))))
+        return self.out(self.W2(self.hidden(self.activation(self.W1(x)))))
 
 
 class Attention(nn.Module):
