@@ -367,7 +367,7 @@ low, high = np.array(stats.binom.interval(0.95, 60, 0.1)) / 60
 print(f"with a promise of 0.10 kept, 95 % of such experiments give {low:.2f} to {high:.2f}")
 
 # %% [markdown]
-# Promised was one false alarm in ten. The t-test raises one in more than every second case. It counts 19 runs as 19 independent facts, but all share the concept and class pictures. By luck these point *somewhere*, and every run repeats that luck. More runs make it worse.
+# Promised was one false alarm in ten. The t-test raises one in more than every second case. It counts 19 runs as 19 independent facts, but all share the concept and class pictures. By luck these point *somewhere*, and every run repeats that luck. An exercise compares 5 runs with 19.
 #
 # The permutation test keeps its promise: a meaningless set is one more random set, as likely as any other to rank first.
 
