@@ -205,7 +205,7 @@ chooser
 chooser.filmstrip()
 
 # %% [markdown]
-# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 08 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb). The others are on their way.
+# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 14 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb), [TCAV](09_tcav.ipynb), [attention](10_attention.ipynb), [probing](11_probing.ipynb), [patching](12_patching.ipynb), [sparse autoencoders](13_superposition_and_saes.ipynb), [SoftCAM](14_softcam.ipynb). Five more are on their way.
 
 # %%
 for card in methods.choose("what does the model rely on?", "a table", "only its predictions"):
@@ -231,6 +231,10 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | $x'$, $d(x, x')$ | a counterfactual; how far it is from the row it answers (chapter 7) |
 # | $A_k$, $\alpha_k$ | activation map of channel $k$ of a layer; its weight in Grad-CAM (chapter 8) |
 # | $v$, $S_c(x)$ | a concept's direction at a layer; how fast the score of class $c$ grows along it (chapter 9) |
+# | $A_{ij}$, $\tilde A$ | attention: how much position $i$ takes from position $j$; rolled out over all layers (chapter 10) |
+# | $x$, $h$ | the residual stream; a head of attention (chapters 10 to 13) |
+# | $\Delta$ | the difference of two answers' logits (chapter 12) |
+# | $W$, $d_i$, $z_i$ | a dictionary, its direction $i$, and how strongly feature $i$ fires (chapter 13) |
 # | $A_c^{ij}$, $\lambda$ | evidence for class $c$ at cell $(i, j)$; the strength of a penalty (chapter 14) |
 # | $L$ | a loss: the larger, the worse |
 # | $n$, $p$ | number of rows; number of features |
@@ -238,12 +242,16 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 #
 # | word | sense used in this course |
 # |---|---|
+# | **ablation** | taking a part of a network out and watching what it can no longer do |
 # | **anchor** | a rule under which the prediction almost always stays what it is |
+# | **attention** | the weights with which a transformer's head mixes what stands at other positions |
 # | **attribution** | a signed share of one prediction, one number per feature or pixel |
 # | **background** | the rows over which an explanation averages; another background, another explanation |
 # | **baseline** | the single input that stands for "nothing there"; also where an attribution starts counting |
 # | **coalition** | the set of features whose values are known, the others being replaced |
+# | **circuit** | the few parts of a network that do one job together |
 # | **concept** | what a set of example pictures has in common; at a layer, the direction towards them |
+# | **control task** | labels that mean nothing, to see what a probe learns by itself |
 # | **counterfactual** | a changed row with which the model decides otherwise |
 # | **coverage** | the share of rows to which a rule applies; also of intervals that hold the truth |
 # | **effect** | how the prediction changes with a feature, as a curve |
@@ -252,16 +260,25 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | **faithful** | says of the model what is true of the model, whatever is true of the world |
 # | **fidelity** | how well a surrogate reproduces the model where it was fitted |
 # | **glass box** | a model whose own parts can be read |
+# | **head** | one of several attentions side by side in a layer |
 # | **importance** | how much a model relies on a feature, over many rows |
+# | **induction head** | a head that looks one step behind an earlier occurrence of the current token |
 # | **intervention** | an experiment: change one thing, keep the rest, watch the model |
 # | **oracle** | the rule of a world used as if it were a model: it makes no model error |
+# | **patching** | putting an inner value of one run into another run |
 # | **placebo** | an explanation that cannot be right, scored beside yours |
 # | **precision** | of a rule: the share of rows under it that keep the prediction |
+# | **probe** | a small classifier that reads a property out of inner values |
 # | **proxy** | a column that stands in for something the model is not given |
 # | **recourse** | what a person can do to get another decision |
+# | **residual stream** | the running sum at each position that every layer of a transformer reads and adds to |
+# | **selectivity** | a probe's accuracy, less its accuracy on the control task |
 # | **shortcut** | a feature that predicts the label in the data and not in the world |
 # | **stand-in** | what replaces a deleted value |
+# | **steering** | pushing inner values along a direction to change the answer |
+# | **superposition** | more features than dimensions, as directions that are not quite at right angles |
 # | **surrogate** | a simple model fitted to the answers of another |
+# | **token** | a word, or a piece of one, as a number |
 # | **truth** | the mechanism of a world; for a trained model, what interventions show |
 # | **world** | a data set whose mechanism we wrote down |
 
