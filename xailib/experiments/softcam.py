@@ -468,8 +468,8 @@ def summarise(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def compare(per_seed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Paired differences over seeds, one row each.
 
-    In skill: each SoftCAM minus the black box. In maps: its evidence minus each map of either model, and maps of one kind, those of
-    the SoftCAM minus those of the black box, which is what the training alone does to them.
+    In skill: each SoftCAM minus the black box. In maps: its evidence minus each map of either model, and maps of one kind, those
+    of the SoftCAM minus those of the black box, which is what the training alone does to them.
     """
     rows = []
     for variant in VARIANTS:
