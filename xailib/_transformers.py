@@ -41,7 +41,8 @@ def _summary(names: Collection[str]) -> str:
     """All names in short: what every block has is said once."""
     short = dict.fromkeys(re.sub(r"^blocks\.\d+\.", "", name) if name.startswith("blocks.") else name for name in names)
     plain, of_block = ([name for name in short if (name in names) == known] for known in (True, False))
-    return f"{', '.join(plain)}, and in each blocks.k. {', '.join(of_block)}"
+    everywhere = f", and in each blocks.k. {', '.join(of_block)}" if of_block else ""
+    return ", ".join(plain) + everywhere
 
 
 def token_batch(model: Any, tokens: Any, name: str = "tokens") -> Tensor:
