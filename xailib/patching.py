@@ -807,7 +807,7 @@ def _plot_map(result: PatchMap, ax: Axes | None, labels: Sequence[str] | None) -
     ax = plots.axes(ax, figsize=(1.8 + 0.62 * len(columns), 1.3 + 0.36 * len(rows)))
     limit = max(1.0, float(np.abs(values).max()))
     mesh = ax.imshow(values, cmap=plots.SIGNED_MAP, vmin=-limit, vmax=limit, aspect="auto")
-    ax.figure.colorbar(mesh, ax=ax, label="0: as corrupted, 1: as clean")
+    ax.figure.colorbar(mesh, ax=ax).set_label("0 corrupted, 1 clean", fontsize=8)
     ax.set_xticks(range(len(columns)), columns, rotation=45 if max(map(len, columns)) > 3 else 0)
     ax.set_yticks(range(len(rows)), rows)
     ax.set(xlabel=names[-1], ylabel=".".join(names[:-1]))

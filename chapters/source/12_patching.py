@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Opening the box: patching and circuits
 #
-# You will reach into a transformer while it answers, exchange one inner value, and watch the answer move. At the end you can say where a fact travels, which heads carry it, and when your own experiment misleads you.
+# You will reach into a transformer while it answers, exchange one inner value, and watch the answer move. At the end you can say where a fact travels, which heads carry it, and when your experiment misleads you.
 #
-# Attention shows where a head looks, a probe shows what is there. Neither shows what is *used*. Patching does: it is the experiment that chapters 10 and 11 kept asking for. It has a trap of its own: parts that stand in for each other are invisible one at a time.
+# Attention shows where a head looks, a probe shows what is there. Neither shows what is *used*. Patching does: it is the experiment that chapters 10 and 11 kept asking for. It has traps of its own: parts that share a job hide one another, and a divisor can fake a mechanism.
 #
-# **Estimated time:** 125 minutes
+# **Estimated time:** 140 minutes
 #
 # **What you need:** [chapter 10](10_attention.ipynb) for the transformer, [chapter 11](11_probing.ipynb) for "it is there, but is it used?". The folded box recalls the residual stream and hooks.
 
@@ -24,7 +24,7 @@ from xailib import lab, patching, plots, worlds, zoo
 from xailib.evaluation import mean_interval
 from xailib.patching import Site
 from xailib.worlds import real
-from xailib.zoo.transformer import hook_points
+from xailib.zoo.transformer import Transformer, hook_points
 
 # %% [markdown] tags=["digression"] jp-MarkdownHeadingCollapsed=true
 # ## Foundations: the residual stream and hooks in ten minutes
@@ -50,6 +50,8 @@ facts_model = zoo.load("facts-transformer")
 print(*[name for name in hook_points(facts_model) if "blocks.0" in name], sep="\n")
 
 # %% [markdown] tags=["digression"]
+# In the order of the computation: `resid_pre` is the stream before the block, `resid_mid` between attention and MLP, `resid_post` behind the block. `attn_out` and `mlp.out` are what the two parts add to it. Inside attention: `queries`, `keys`, `values`; `scores` before and `pattern` after the softmax; `heads`, what each head has collected. `mlp.hidden` are the MLP's neurons. A run in which such values are kept is often called **caching**; here it is `patching.record`. A `Site` names one place: hook point, head, position.
+#
 # Check yourself: what is a part worth, if others read what it wrote?
 
 # %%
@@ -69,7 +71,7 @@ ex.warmup("patching")
 # %% [markdown]
 # ## The story
 #
-# A railway wants two small models in its ticket machines. One finishes announcements: "unlike Oslo , people in Paris speak ...". The other finishes codes that a passenger types for the second time. Both are transformers of two layers with four heads each, and the machine has room for half of the heads.
+# A railway wants two small models in its ticket machines. One finishes announcements: "unlike Oslo , people in Paris speak ...". The other finishes codes that a passenger types for the second time. Both are transformers of two layers with four heads each; the second is **attention only**, it has no MLPs. The machine has room for half of the heads.
 #
 # Tomas, the engineer, takes out one head at a time: its output is replaced by its mean over many sequences, which is called **mean ablation**. Then he counts right answers.
 
@@ -77,6 +79,10 @@ ex.warmup("patching")
 facts, copies = worlds.facts(), worlds.copies(600, random_state=5)
 truth, words, copier = facts.truth, facts.truth.vocabulary, zoo.load("copies-transformer")
 prompts, right = facts.test
+
+
+rows, reference = copies.X[400:460], copies.X[:200]
+known = copies.truth.source(rows)[:, :-1] >= 0  # here the next token can be known
 
 
 def accuracy(scores):
@@ -90,9 +96,6 @@ def facts_accuracy(scores):
 def interval(values):
     return "{:.2f} ({:.2f} to {:.2f})".format(*mean_interval(values))
 
-
-rows, reference = copies.X[400:460], copies.X[:200]
-known = copies.truth.source(rows)[:, :-1] >= 0  # here the next token can be known
 
 # %%
 table = pd.DataFrame({"head": [f"{k}.{h}" for k in (0, 1) for h in range(4)]})
@@ -148,7 +151,7 @@ print("AND ", end="")
 board(lambda h1, h2: min(h1, 2 * h2))
 
 # %% [markdown]
-# OR: each head is enough, neither is needed. AND: both needed, neither enough. So **denoising and noising answer different questions**, and each alone is blind to one of the two. Tomas's ablation is a kind of noising.
+# OR: each head is enough, neither is needed. AND: both needed, neither enough. So **denoising and noising answer different questions**, and each alone is blind to one of the two. Tomas's ablation is a relative of noising: it takes away, but puts in a mean instead of the value of a corrupted twin.
 
 # %% [markdown]
 # ## In thirty lines
@@ -198,7 +201,7 @@ def my_patch(point, position):
 # %%
 my_map = np.array([[my_patch(f"blocks.{k}.resid_pre", p) for p in range(8)] for k in (0, 1)])
 columns = [f"{p} {word}" for p, word in enumerate(words.decode(pair[0]))]
-print(pd.DataFrame(np.abs(my_map), ["layer 0", "layer 1"], columns).round(2).to_string())
+print(pd.DataFrame(my_map.round(2) + 0.0, ["layer 0", "layer 1"], columns).to_string())
 
 # %% [markdown]
 # Before layer 0 everything hangs on "Paris". That had to be: it is the only word that differs. Before layer 1, one step later, "Paris" is worth 0.01 and the last word 0.99. The fact has moved, all of it, in a single step. Nothing we planted said so; this is the network's own way.
@@ -206,17 +209,22 @@ print(pd.DataFrame(np.abs(my_map), ["layer 0", "layer 1"], columns).round(2).to_
 # %% [markdown]
 # ## The library way
 #
-# TransformerLens is the package of the field (no part of this course's installation). There, with GPT-2:
+# TransformerLens is the package of the field (no part of this course's installation; the lines below are for its version 4.3). There, with GPT-2:
 #
 # ```python
 # from transformer_lens import TransformerBridge, patching
 #
 # model = TransformerBridge.boot_transformers("gpt2")
-# _, cache = model.run_with_cache(clean_tokens)
-# patching.get_act_patch_resid_pre(model, corrupted_tokens, cache, logit_difference)
+# line = "When Mary and John went to the store, {} gave a drink to"
+# clean, corrupted = (model.to_tokens(line.format(name)) for name in ("John", "Mary"))
+# mary, john = (model.to_single_token(name) for name in (" Mary", " John"))
+# _, cache = model.run_with_cache(clean)
+# patching.get_act_patch_resid_pre(
+#     model, corrupted, cache, lambda z: z[0, -1, mary] - z[0, -1, john]
+# )
 # ```
 #
-# It runs the whole model once per place. `patch_map` makes one batch of all positions of a layer, and starts at that layer from the recorded stream. Our tests hold both to equal numbers. Here, against yours:
+# It gives patched logit differences, not yet on our scale, and runs the whole model once per place. `patch_map` makes one batch of all positions of a layer, and starts at that layer from the recorded stream. Our tests hold both to equal numbers. Here, against yours:
 
 # %%
 one = patching.patch_map(facts_model, pair[:1], pair[1:], [french, italian])
@@ -224,20 +232,38 @@ assert np.allclose(one.values[0], my_map, atol=1e-4)
 print("ok: the same map;", one)
 
 # %% [markdown]
-# One pair is an anecdote. 300 pairs, of all eight templates, each with another deciding city; the heads, and the parts of each block at the last position:
+# One pair is an anecdote. 300 pairs, each with another deciding city; 264 of them come from the four templates with two cities, 36 from the other four. The model was trained on three quarters of the combinations of city and template, and knows all of them: the facts are memorised, and we ask how. Here are the heads, and the parts of each block at the last position:
 
 # %%
 pairs = truth.pairs(300, random_state=1)
 given = (facts_model, pairs.clean, pairs.corrupted, pairs.answers)
 heads = patching.patch_map(*given, "heads", by_position=False)
 print(heads.to_frame().to_string(index=False, float_format="{:.2f}".format))
+
+# %%
 for part in ("attn_out", "mlp.out"):
-    found = patching.patch_map(*given, part)
-    print(part, "at the last word, layers 0 and 1:", found.mean()[:, -1].round(2))
+    by_part = patching.patch_map(*given, part).mean()
+    print(part, "at the last word, layers 0 and 1:", by_part[:, -1].round(2))
+
+# %% [markdown]
+# `to_frame` averages the scale over pairs, with an interval; `.mean()` divides the mean differences, which no pair with a small gap can blow up. Here both say the same. Two heads of layer 0, 0.3 and 0.2, carry most of the fact, and the attention outputs, 0.98 and 0.09, say that layer 0 reads the city. The MLPs, 0.73 and 0.61, add up to more than 1 because the second reads what the first wrote.
+#
+# That was *enough*. Are the two *needed*, and what do they do as a pair?
+
+# %%
+noised = patching.patch_map(*given, "heads", by_position=False, direction="noise")
+print("needed, layer 0:", (1 - noised.mean()[0]).round(2))
+for pair_of in ([2, 3], [0, 1]):
+    out = [Site("blocks.0.attention.heads", h) for h in pair_of]
+    there = patching.patch(facts_model, pairs.corrupted, pairs.clean, out)
+    gap = patching.logit_difference(there, pairs.answers).mean() - heads.corrupted.mean()
+    hit = facts_accuracy(patching.ablate(facts_model, prompts, out, reference=facts.X))
+    worth = gap / (heads.clean - heads.corrupted).mean()
+    print(f"heads {pair_of} of layer 0: enough {worth:.2f}; accuracy without them {hit:.2f}")
 
 
 # %% [markdown]
-# Two heads of layer 0, 0.3 and 0.2, carry most of the fact. The values of the attention outputs, 0.98 and 0.09, say the same: layer 0 reads the city. The MLPs, 0.73 and 0.61, add up to more than 1 because the second reads what the first wrote.
+# Both directions agree. Heads 0.2 and 0.3 together restore 0.82, and without them accuracy falls to 0.33; the other two restore 0.16 and cost five answers in a hundred.
 #
 # ### Three ways to ablate
 #
@@ -253,8 +279,8 @@ def without(head, to):
 
 
 print("logit difference (accuracy), without", f"     nothing: {heads.clean.mean():.2f}")
-some = {"head 0.3": sites[3], "head 0.0": sites[0], "layer 1 attention": "blocks.1.attn_out"}
-for name, head in some.items():
+removed = {"head 0.3": sites[3], "head 0.0": sites[0], "layer 1 attention": "blocks.1.attn_out"}
+for name, head in removed.items():
     print(f"{name:18}", *[without(head, to) for to in ("zero", "mean", "resample")], sep="   ")
 
 # %% [markdown]
@@ -270,6 +296,8 @@ lens = patching.logit_lens(facts_model, pairs.clean)
 first = (lens.ranks(pairs.answers[:, 0]) == 1).mean(axis=0)
 direct = patching.direct_logit_attribution(facts_model, pairs.clean, pairs.answers)
 assert np.allclose(direct.efficiency_gap(), 0, atol=1e-4)
+
+# %%
 for stage, share in zip(lens.stages, first, strict=True):
     print(f"answer on rank 1 at {stage:19} {share:.2f}")
 order = np.argsort(-direct.values.mean(axis=0))[:5]
@@ -298,12 +326,12 @@ for name, value in zip(paths.axes["sender"], paths.mean(), strict=True):
 print(f"sum over all {len(paths.axes['sender'])} senders: {paths.mean().sum():.2f}")
 
 # %% [markdown]
-# So the circuit, in words: heads 0.3 and 0.2 read the city and tell the MLPs at the last word; the MLPs name the answer. The paths add up to 1.01; they need not give 1 exactly, since the last normalisation is not linear.
+# So the circuit, in words: heads 0.3 and 0.2 read the city at the last word, and the MLPs there name the answer. That the heads tell the *MLPs* is an inference: patched whole they carry the fact, straight to the logits hardly anything, and nobody else is left to listen (layer 1's heads are worth 0.02 each). The paths add up to 1.01, not exactly 1: the last normalisation is not linear.
 
 # %% [markdown]
 # ## Lab
 #
-# Click places into the run: tiles 1 to 8 are the words before layer 0, tiles 9 to 16 before layer 1 (with *head*: what the head gives out there). Each click fills a cell of the map with what this place does alone; the diamond shows all of them together.
+# Click places into the run: tiles 1 to 8 are the words before layer 0, tiles 9 to 16 before layer 1 (with *head*: what the head gives out there). Each click fills a cell with what this place does alone; the diamond shows all together.
 
 # %%
 playground = lab.patching.patching_board()
@@ -313,19 +341,19 @@ playground
 playground.filmstrip()
 
 # %%
-print(lab.patching.patching_board().user_sets(places=(8, 16), part="head 3"))  # a second copy
+print(lab.patching.patching_board().user_sets(places=(8, 16), part="heads 2 and 3"))  # a second copy
 
 # %% [markdown]
-# Can you bring French back with *head 3* alone? Choose *both cities*, repair Oslo (3), then Paris (7). Switch to *noise*: now 1 means that nothing happened.
+# Small numbers in the map are the tiles'. Does *head 3* bring French back? *Heads 2 and 3*? Choose *both cities*, repair Oslo (3), then Paris (7). With *noise* the map shows what each place takes away.
 
 # %% [markdown]
 # ## Graded against the truth
 #
 # ### An oracle: a transformer whose heads we compiled
 #
-# For the copying task somebody can write the weights down. `zoo.compiled_copies()` has two heads that work and two that only look like it: the *decoy* attends exactly like the induction head and writes where nobody reads, the *mute* looks hard at one token and its values are zero.
+# For the copying task the weights can be written down. `zoo.compiled_copies()` has two heads that work and two that only look like it: the *decoy* attends like the induction head and writes where nobody reads, the *mute* looks hard at one token and has zero values.
 #
-# A row is a random block, repeated: ... A B ... A. What follows is B. **Induction** takes two steps: a head in layer 0 tells every token who stood before it; one in layer 1 looks for the token with "A before me", and copies it.
+# A row is a random block, repeated: ... A B ... A; B follows. **Induction** takes two steps: a head in layer 0 tells every token who stood before it; one in layer 1 looks for "A before me", and copies.
 
 # %%
 compiled = zoo.compiled_copies()
@@ -366,7 +394,7 @@ for role, (k, h) in compiled.heads.items():
 # %% [markdown]
 # ### The planted position, in the trained model
 #
-# One exchanged word makes it too easy: the only place that differs must win. The fair test exchanges *both* cities, and patches one at a time. Only the planted one may come out on top.
+# One exchanged word makes it too easy: the only place that differs must win. So exchange *both* cities, the one that decides and one that must not. Before layer 0 a patch simply puts the word back; six of the eight places are 0 by construction. That row tests whether the *model* ignores the other city. The row of layer 1 tests patching: all positions may differ there.
 
 # %%
 two = pairs.distractor >= 0
@@ -379,28 +407,29 @@ fair = patching.patch_map(facts_model, pairs.clean[two], both[two], pairs.answer
 place, last = pairs.subject[two], np.full(two.sum(), 7)
 
 # %%
+kind = [truth.templates[t][1] for t in pairs.template[two]]
 for name, k, wanted in (("layer 0, city that decides", 0, place), ("layer 1, last word", 1, last)):
-    hit = fair.values[:, k].argmax(axis=1) == wanted
-    print(f"{name}: on top in {hit.sum()} of {len(hit)} pairs")
-    for t in np.unique(pairs.template[two]):
-        mine = pairs.template[two] == t
-        worth = interval(fair.values[mine, k][np.arange(mine.sum()), wanted[mine]])
-        low = binomtest(int(hit[mine].sum()), int(mine.sum())).proportion_ci().low
-        print(f"   {truth.templates[t][1]:39} {mine.sum()} pairs: {hit[mine].mean():.2f}", end=" ")
-        print(f"(at least {low:.2f}), effect {worth}")
+    cells = fair.values[:, k]
+    frame = pd.DataFrame({"template": kind, "hit": cells.argmax(axis=1) == wanted})
+    frame["effect"] = cells[np.arange(len(cells)), wanted]
+    print(f"{name}: on top in {frame.hit.sum()} of {len(frame)} pairs")
+    for template, one_kind in frame.groupby("template"):
+        low = binomtest(int(one_kind.hit.sum()), len(one_kind)).proportion_ci().low
+        print(f"   {template:39} {len(one_kind)}, at least {low:.2f}, effect", end=" ")
+        print(interval(one_kind.effect))
 others = fair.values[np.arange(len(place)), 0, pairs.distractor[two]]
 print("layer 0, the other city, size of its effect:", interval(np.abs(others)))
 
 # %% [markdown]
-# In all four templates and in every pair the planted city is on top before layer 0, and the other city is worth nothing, whether it comes first or second. From layer 1 on the last word carries it; that row is no planted truth but a finding about this model (what is planted is only that the *last* layer must have it there). With 55 to 90 pairs a template, "always" means at least 0.94.
+# Before layer 0 the deciding city is on top in every pair, whether it comes first or second, and the other city is worth 0.02: the model is not fooled, and the map says so. From layer 1 on the last word carries it; that is a finding about this model (planted is only that the *end* must have it there). With 56 to 84 pairs a template, "always" means at least 0.94. That a map finds something *inside* a model was tested on the compiled one.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.6))
 mine = pairs.template[two] == 6
 chosen = np.flatnonzero(two)[mine]
-some = patching.patch_map(facts_model, pairs.clean[chosen], both[chosen], pairs.answers[chosen])
+movie = patching.patch_map(facts_model, pairs.clean[chosen], both[chosen], pairs.answers[chosen])
 line = truth.templates[6][1].format(other="OTHER", city="CITY")
-some.plot(ax, labels=["<s>", *line.split()])
+movie.plot(ax, labels=["<s>", *line.split()])
 ax.set_title("the residual stream patched: first the city, then the last word")
 plots.show(fig, "Patch map of a template: 1.00 at the city before layer 0, 0.98 at the last word before layer 1.")
 
@@ -410,153 +439,184 @@ plots.show(fig, "Patch map of a template: 1.00 at the city before layer 0, 0.98 
 # %% [markdown]
 # ### Induction heads that trained themselves
 #
-# Now the copying model of the machine. Where do its heads look, and what does taking them out cost? The pattern first: attention to B (second layer), and to the token before (first layer).
+# Now the copying model of the machine, attention only. Where do its heads look, and what are they worth? The pattern first: in layer 1 attention to B; in layer 0 attention to the token before, at the place that matters, from B to A. (`truth.source` gives the nearest position to copy from; `y` is the length of the block, and a length of 15 or more leaves one A and one B before the cut.)
 
 # %%
 looks = patching.attention_to(copier, codes, targets).mean(axis=0)[1]
-before = patching.attention_to(copier, codes, np.arange(29) - 1).mean(axis=0)[0]
+from_b = np.where(np.arange(29) == B[:, None], B[:, None] - 1, -1)
+before = patching.attention_to(copier, codes, from_b).mean(axis=0)[0]
 lost_b = (codes, changed(b=True), answers, "heads")
 changes = patching.patch_map(copier, *lost_b, by_position=False)
 finds = patching.patch_map(copier, *lost_a, by_position=False)
 print("layer 1, attention to B:        ", looks.round(2))
 print("layer 1, effect, B exchanged:   ", changes.mean()[1].round(2))
-print("layer 0, attention to one before:", before.round(2))
+print("layer 0, attention from B to A: ", before.round(2))
 print("layer 0, effect, A exchanged:   ", finds.mean()[0].round(2))
 
 # %%
-stream = patching.patch_map(copier, codes, changed(b=True, e=True), answers)
+planted = patching.patch_map(copier, codes, changed(b=True, e=True), answers)
 for k in (0, 1):
-    hit = (stream.values[:, k].argmax(axis=1) == B).sum()
-    effects = [stream.values[i, k, where] for where in (B, elsewhere)]
+    hit = (planted.values[:, k].argmax(axis=1) == B).sum()
+    effects = [planted.values[i, k, where] for where in (B, elsewhere)]
     print(f"layer {k}: B on top in {hit} of 200 rows, effect {interval(effects[0])};", end=" ")
     print("size at the other exchanged token", interval(np.abs(effects[1])))
 wires = (copier, codes, changed(a=True), answers, (1, 0))
-keys, queries = (patching.path_patch(*wires, inputs=name) for name in ("keys", "queries"))
-print("A exchanged, to head 1.0, through its keys:", *keys.axes["sender"][1:], keys.mean()[1:].round(2))
-print("through its queries, largest:", np.abs(queries.mean()).max().round(2))
+for name in ("keys", "queries", "values"):
+    wire = patching.path_patch(*wires, inputs=name)
+    print(f"A exchanged, heads 0.0 to 0.3 to head 1.0 through its {name:7}:", wire.mean()[1:].round(2) + 0.0)
 
 # %% [markdown]
-# The circuit is there, but shared out: *four* heads look at B, and no head of layer 0 is a clean previous-token head: 0.1 and 0.3 give it about half of their attention, and the path through the keys of head 1.0 says that 0.3 and 0.1 are whom it listens to. For a fair test of the planted position a second token was exchanged too: B is on top in every row, in both layers. Here the value waits where it stands until layer 1 fetches it.
+# The circuit is there, but shared out: *four* heads look at B, and in layer 0 two, 0.3 (0.69) and 0.1 (0.54), look from B back to A. The paths say the rest: head 1.0 listens to these two, through its keys, not through queries or values. For the planted position a second token was exchanged too. Layer 0 of that map is again only the input; in layer 1 B is still on top in every row: the value waits where it stands until layer 1 fetches it.
 
 # %% [markdown]
 # ### How it comes about
 #
-# The training left 16 checkpoints, closely spaced where it matters. Loss where the next token can be known and where it can not; the best induction score and the best previous-token score.
+# The training left 16 checkpoints, closely spaced where it matters. Loss where the next token can be known and where it can not; the best induction score; the best previous-token score, within the first block (where it is needed; further on these heads stop).
 
 # %%
 sources, shown = copies.truth.sources(rows), copies.truth.sources(rows).any(axis=2)
+block = np.arange(49) < copies.y[400:460, None]  # the first block of each row
+one_before = np.where(block, np.arange(49) - 1, -1)
 
 
 def measured(step, model):
     run = patching.record(model, rows)
-    z = run.scores[:, :-1] - run.scores[:, :-1].max(axis=2, keepdims=True)
-    loss = np.log(np.exp(z).sum(axis=2)) - np.take_along_axis(z, rows[:, 1:, None], axis=2)[..., 0]
+    loss = losses(run.scores, rows)
     weight = (run["blocks.1.attention.pattern"] * sources[:, None]).sum(axis=3)
     induction = (weight * shown[:, None]).sum(axis=(0, 2)) / shown.sum()
-    previous = patching.attention_to(model, rows, np.arange(rows.shape[1]) - 1).mean(axis=0)[0]
+    previous = patching.attention_to(model, rows, one_before).mean(axis=0)[0]
     in_context = loss[:, 40:].mean() - loss[:, :7].mean()  # late minus early in the row
     both_losses = [loss[known].mean(), loss[~known].mean()]
     return [step, *both_losses, induction.max(), previous.max(), in_context]
 
 
+def losses(scores, tokens):
+    z = torch.as_tensor(scores[:, :-1]).log_softmax(dim=2)
+    return -z.gather(2, torch.as_tensor(tokens[:, 1:, None]))[..., 0].numpy()
+
+
+# %%
 names = ["step", "known", "unknown", "induction", "previous", "in-context"]
 checkpoints = zoo.checkpoints("copies-transformer")
-print(len(checkpoints), "checkpoints")
+print(len(checkpoints), "checkpoints of one training run")
 history = pd.DataFrame([measured(*checkpoint) for checkpoint in checkpoints], columns=names)
-some = history[history.step.isin([0, 200, 275, 300, 325, 400, 1200])]
-print(some.to_string(index=False, float_format="{:.2f}".format))
+shown_steps = history[history.step.isin([0, 200, 275, 300, 325, 400, 1200])]
+print(shown_steps.to_string(index=False, float_format="{:.2f}".format))
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
 for ax in axes:
     ax.axvspan(275, 325, color=plots.TRUTH, alpha=0.25, lw=0)
     ax.set(xlabel="training steps", xlim=(0, 600))
-axes[0].plot(history.step, history.known, color=plots.ANCHOR, label="known")
-axes[0].plot(history.step, history.unknown, "--", color=plots.CONTEXT, label="not known")
+points = {"marker": "o", "ms": 3}  # the checkpoints
+axes[0].plot(history.step, history.known, color=plots.ANCHOR, label="known", **points)
+axes[0].plot(history.step, history.unknown, "--", color=plots.CONTEXT, label="not known", **points)
 axes[0].set(ylabel="loss, nats per token", title="the loss falls off a cliff")
-axes[1].plot(history.step, history.induction, color=plots.ANCHOR, label="induction score")
-axes[1].plot(history.step, history.previous, "--", color=plots.POSITIVE, label="previous-token score")
+axes[1].plot(history.step, history.induction, color=plots.ANCHOR, label="induction", **points)
+axes[1].plot(history.step, history.previous, "--", color=plots.POSITIVE, label="previous token", **points)
 axes[1].set(ylabel="attention", title="when the heads form", ylim=(0, 1.05))
 axes[0].legend(fontsize=8, loc="center right", title="next token", title_fontsize=8)
-axes[1].legend(fontsize=8, loc="upper left")
+axes[1].legend(fontsize=8, loc="center right", title="score", title_fontsize=8)
 plots.show(fig, "Between steps 275 and 325 the loss on known tokens collapses and the induction score shoots up.")
 
 
 # %% [markdown]
-# Left the loss, right the scores, the band is 50 steps wide. For 275 steps the loss creeps down to 2.84, then in 50 steps it falls to 0.26 while the induction score climbs from 0.11 to 0.84 (it sums over all earlier copies of B). The *in-context score*, loss late minus early in the row, falls with it from -0.71 to -3.35. What the figure does not say: that the heads *cause* the fall. They appear together. The ablations below show that the *finished* model needs them.
+# Left the loss, right the scores; dots are checkpoints, the band is 50 steps wide. In this one run the loss creeps for 275 steps down to 2.84, then in 50 it falls to 0.26 while the induction score climbs from 0.11 to 0.84 (the sum over *all* earlier copies of B; the exercise counts the latest alone). The *in-context score*, loss late minus early in the row, falls with it from -0.71 to -3.35. What the figure does not say: that the heads *cause* the fall. They appear together. The ablations below show that the *finished* model needs them.
 
 # %% [markdown]
 # ## Break it
 #
-# ### One at a time finds no backup
+# ### One at a time misses the group
 #
-# Back to Tomas. Criterion: a list of heads that may go must stay right when they go *together*.
+# Back to Tomas: each head of layer 1 alone could go. Criterion: a list of heads that may go must stay right when they go *together*.
 
 
 # %%
-def gone(*numbers, to="mean"):
+def gone(*numbers):
     out = [Site("blocks.1.attention.heads", h) for h in numbers]
-    return accuracy(patching.ablate(copier, rows, out, to=to, reference=reference))
+    return accuracy(patching.ablate(copier, rows, out, reference=reference))
 
 
-print("one head gone: ", [f"{gone(h):.2f}" for h in range(4)])
-print("two heads gone:", [f"{gone(a, b):.2f}" for a in range(4) for b in range(a + 1, 4)])
+print("two heads gone:", [f"{gone(a, b):.2f}" for a, b in combinations(range(4), 2)])
 print(f"all four gone: {gone(0, 1, 2, 3):.2f}")
 scores = patching.ablate(facts_model, prompts, "blocks.1.attn_out", reference=facts.X)
 print(f"facts model, attention of layer 1 gone: {facts_accuracy(scores):.2f}")
 
 # %% [markdown]
-# There is the answer: in the facts model the second layer's attention can go, in the copying model it is everything. Each of its four heads is a **backup** of the others. Three of them at once is an exercise.
+# There is the answer: in the facts model the second layer's attention can go, in the copying model it is everything. Its four heads are **redundant**: parallel votes for the same token, and the majority of votes wins with some to spare. Three of them at once is an exercise.
 #
 # Detection: ablate groups. Four of eight heads make 70 groups; the best of them is then tried on fresh rows, because the best of 70 flatters itself.
 
 # %%
 every = [Site(f"blocks.{k}.attention.heads", h) for k in (0, 1) for h in range(4)]
 groups = list(combinations(range(8), 4))
-found = [accuracy(patching.ablate(copier, rows, [every[j] for j in group], reference=reference)) for group in groups]
-best = groups[int(np.argmax(found))]
+
+
+def of_groups(model, tokens, others, score):
+    left = [patching.ablate(model, tokens, [every[j] for j in g], reference=others) for g in groups]
+    return np.array([score(scores) for scores in left])
+
+
+for name, *how in (
+    ("facts ", facts_model, prompts, facts.X[:100], facts_accuracy),
+    ("copies", copier, rows, reference, accuracy),
+):
+    right_without = of_groups(*how)
+    print(f"{name}: layer 1 gone {right_without[groups.index((4, 5, 6, 7))]:.2f},", end=" ")
+    print(f"median group {np.median(right_without):.2f},", end=" ")
+    print("best three", np.sort(right_without)[:-4:-1].round(2))
+best = groups[int(np.argmax(right_without))]
+
+# %%
 new = worlds.copies(300, random_state=77)
 scores = patching.ablate(copier, new.X, [every[j] for j in best], reference=reference)
 can_know = new.truth.source(new.X)[:, :-1] >= 0
 fresh_rows = (scores[:, :-1].argmax(axis=2) == new.X[:, 1:])[can_know].mean()
-print("best four to remove:", *[f"{j // 4}.{j % 4}" for j in best], f": {max(found):.2f}", end=", ")
-print(f"on fresh rows {fresh_rows:.2f}; the second layer: {found[groups.index((4, 5, 6, 7))]:.2f}")
+print("best four to remove:", *[f"{j // 4}.{j % 4}" for j in best], f"on fresh rows {fresh_rows:.2f}")
 
 # %% [markdown]
-# So the machine can have its four heads: two from each layer, at a price of three or four wrong tokens in a hundred. The table of single heads would neither have found these four nor warned of the others.
-#
-# A second detection: denoise as well. And look at logits instead of accuracy, which hides every change that does not cross the finish line:
+# In the facts model no group of the 70 is better than the second layer, in the copying model none is worse. There the machine can have its four heads, two from each layer, at a price of three or four wrong tokens in a hundred (two more groups are too close to call). Could single heads have named the group? Their accuracies tie six heads at 1.00. Effects in logits say more:
 
 # %%
 many = patching.patch_map(copier, *lost_a, by_position=False, direction="noise")
 enough, needed = finds.mean(), 1 - many.mean()
-for k in (0, 1):
-    print(f"layer {k}: enough {enough[k].round(2)}, sum {enough[k].sum():.2f}")
-    print(f"         needed {needed[k].round(2)}, sum {needed[k].sum():.2f}")
-print(f"logit difference: clean {finds.clean.mean():.2f}, A exchanged {finds.corrupted.mean():.2f}")
-gap = finds.values[:, 1].sum(axis=1) - (1 - many.values[:, 1]).sum(axis=1)
-print("layer 1, paired difference of the sums:", interval(gap))
-
-# %% [markdown]
-# In layer 1 the heads are together enough for 1.42 times the effect, and needed, one by one, for 0.63. That is the fingerprint of OR: each can do more than it is missed for. Layer 0 shows it too.
-#
-# **Self-repair** is the missing part. Set one head of layer 1 to zero. Its direct contribution is gone, so the logit difference should fall by that much:
+print("A exchanged, needed one by one: layer 0", needed[0].round(2), " layer 1", needed[1].round(2))
+lowest = np.argsort(needed.ravel())[:4]
+print("needed least:", sorted(f"{j // 4}.{j % 4}" for j in lowest))
 
 # %%
-direct = patching.direct_logit_attribution(copier, codes, answers)
-start = patching.logit_difference(patching.record(copier, codes, "embedded").scores, answers)
-for h in range(4):
-    scores = patching.ablate(copier, codes, Site("blocks.1.attention.heads", h), to="zero")
-    fall = start - patching.logit_difference(scores, answers)
-    said = direct.values[:, direct.feature_names.index(f"head 1.{h}")]
-    print(f"head 1.{h}: said {said.mean():.2f}, fall {fall.mean():.2f}, repaired {interval(said - fall)}")
+print(f"layer 1: sum of enough {enough[1].sum():.2f}, sum of needed {needed[1].sum():.2f}", end="; ")
+gap = finds.values[:, 1].sum(axis=1) - (1 - many.values[:, 1]).sum(axis=1)
+print("paired difference", interval(gap))
+
 
 # %% [markdown]
-# About half comes back: head 1.0 said 4.06 logits, and without it the difference falls by 2.17. Behind these heads stands nothing but the last normalisation, so nobody stepped in for anybody: with less in the stream it turns all the others up. In larger models whole heads have been seen to wake up when another is removed (Wang et al., McGrath et al.); here four equals share a job, and a rescaling covers for each.
+# The four that are needed least are the best group, so here single effects in logits would have named it (1.3 is a close fifth), though not its price.
 #
-# ### Denoising against noising
+# ### An OR that is none
 #
-# The same pairs, another question: exchange B instead of A. Do enough and needed still part?
+# Look at the sums for layer 1: enough for 1.42 times the effect, needed for 0.63. By hand that was the fingerprint of OR. But behind these heads stands nothing except the last normalisation. Take its divisor, the standard deviation of the stream, out, and count the plain votes:
+
+
+# %%
+def votes(model, tokens, answers):
+    """Direct effects before the last divisor is applied, and that divisor."""
+    found = patching.direct_logit_attribution(model, tokens, answers)
+    x = patching.record(model, tokens, "blocks.1.resid_post")["blocks.1.resid_post"][:, -1]
+    divisor = np.sqrt(x.var(axis=1) + 1e-5) if isinstance(model.norm, torch.nn.LayerNorm) else 1.0
+    return pd.DataFrame(found.values * np.reshape(divisor, (-1, 1)), columns=found.feature_names), divisor
+
+
+own_votes, divisor = votes(copier, codes, answers)
+print("divisor, clean:", interval(divisor))
+for name, how in (("A", {"a": True}), ("B", {"b": True})):
+    other_votes, other_divisor = votes(copier, changed(**how), answers)
+    moved = (own_votes - other_votes).mean()
+    shares = (moved / moved.sum())[[f"head 1.{h}" for h in range(4)]]
+    print(f"{name} exchanged: divisor {interval(other_divisor)}, shares", shares.round(2).to_list())
+
+# %% [markdown]
+# With A exchanged nothing is found, the stream is smaller, and everything left in it is turned up: a repaired head speaks through a smaller divisor than in the clean run. The votes themselves add up: the heads' shares are the same for A and for B, with sum 1. **An OR-like number can come from a divisor.** Read it after taking the divisor out. Exchange B, where the divisor hardly changes, and the sums agree (that both miss 1 is the divisor again, of half-repaired streams):
 
 # %%
 noised = patching.patch_map(copier, *lost_b, by_position=False, direction="noise")
@@ -566,9 +626,101 @@ print(f"                      needed {needed.round(2)}, sum {needed.sum():.2f}")
 
 
 # %% [markdown]
-# No: 0.93 and 0.94. Here every head votes for B or for C, and votes add up. With A exchanged nobody is found, a corrupted head votes for nobody (the logit difference is 1.07), and the others need no majority. **The corruption is part of the question.** Whoever reports "head 1.0 has an effect of 0.34" (or 0.49, or 0.26) must say against which corruption, and in which direction.
+# Still, **the corruption is part of the question**: whoever reports "head 1.0 has an effect of 0.34" (or 0.49, or 0.26) must say against which corruption, and in which direction.
 #
-# ### A corruption that changes two things
+# ### Self-repair by rescaling
+#
+# The same divisor in an ablation. Set one head of layer 1 to zero, by a hook: its vote is gone. What do the others do?
+
+
+# %%
+def with_silent(model, layer, head, count, to=None):
+    """Run ``count()`` while one head says ``to`` (zero, or its mean) at every position."""
+
+    def silence(module, inputs, value):
+        value = value.clone()
+        value[:, head] = 0 if to is None else torch.as_tensor(to[head])
+        return value
+
+    hook = model.get_submodule(f"blocks.{layer}.attention.heads").register_forward_hook(silence)
+    found = count()
+    hook.remove()
+    return found
+
+
+for h in range(4):
+    later, smaller = with_silent(copier, 1, h, lambda: votes(copier, codes, answers))
+    mine = f"head 1.{h}"
+    change = np.abs((later - own_votes).drop(columns=mine)).max().max()
+    said, total = own_votes[mine] / divisor, own_votes.sum(axis=1) / divisor
+    fall = total - later.sum(axis=1) / smaller
+    print(f"{mine}: said {said.mean():.2f}, fall {fall.mean():.2f}; ", end="")
+    print(f"divisor {smaller.mean():.2f}; largest change of another vote {change:.2f}")
+
+# %% [markdown]
+# Head 1.0 said 4.06 logits, and without it the difference falls by 2.17. Half comes back, although no other vote moves: the divisor shrinks from 0.64 to 0.51. This **self-repair** fools whoever reads logits. It does not explain Tomas's table: one positive divisor scales all tokens alike and (biases aside) never changes which is largest. Accuracy holds because of the **margin**: enough votes are left.
+#
+# ### A backup proper
+#
+# Redundant heads all speak all the time. A **backup head** speaks only when another falls silent (Wang et al. saw it in GPT-2). It must stand behind the one it replaces, to hear the silence. Let us build one: three tokens, `<s> x <s>`, and the answer is x.
+
+# %%
+spare = Transformer(6, 3, width=15, n_heads=1, n_layers=2, mlp=False, normalise=False).eval()
+for weight in spare.parameters():
+    torch.nn.init.zeros_(weight)
+token, said = slice(0, 6), slice(9, 15)  # parts of the stream; between them the position, 6 to 8
+with torch.no_grad():
+    spare.tokens.weight[:, token], spare.positions.weight[:, 6:9] = torch.eye(6), torch.eye(3)
+    spare.output.weight[:, said] = 8 * torch.eye(6)
+    for block in spare.blocks:
+        head = block.attention
+        head.W_Q.weight[0, 8], head.W_K.weight[0, 7] = 60, 1  # the last token looks at x ...
+        head.W_V.weight[1:6, 1:6], head.W_O.weight[said, token] = torch.eye(5), torch.eye(6)
+    head.W_Q.weight[1, said], head.W_K.weight[1, 6] = 120, 1  # ... layer 1 at <s>, if x is said
+
+# %%
+prompt = np.array([[0, x, 0] for x in range(1, 6)])
+pick = np.column_stack([prompt[:, 1], np.roll(prompt[:, 1], 1)])
+means = patching.record(spare, prompt)["blocks.0.attention.heads"].mean(axis=0)
+heads_of = ["head 0.0", "head 1.0"]
+for name, found in (
+    ("untouched", votes(spare, prompt, pick)),
+    ("head 0.0 set to zero", with_silent(spare, 0, 0, lambda: votes(spare, prompt, pick))),
+    ("head 0.0 set to its mean", with_silent(spare, 0, 0, lambda: votes(spare, prompt, pick), means)),
+):
+    print(f"{name:24} direct effects", (found[0][heads_of].mean().round(2) + 0.0).to_dict())
+out = [Site(f"blocks.{k}.attention.heads", 0) for k in (0, 1)]
+neither = patching.logit_difference(patching.ablate(spare, prompt, out, to="zero"), pick)
+print("both set to zero, logit difference:", neither.mean().round(2) + 0.0)
+twin = np.roll(prompt, 1, axis=0)  # another x
+swap = patching.patch_map(spare, prompt, twin, pick, "heads", by_position=False, direction="noise")
+print("x exchanged, needed:", *heads_of, (1 - swap.mean()).ravel().round(2) + 0.0)
+
+# %% [markdown]
+# Set head 0.0 to zero, and head 1.0 takes over, all 8 logits: neither is needed alone, both together are. That is a backup. Set it to its *mean*, and the backup sleeps: it hears a voice, if only a murmur, and the answer is lost. Exchange x, and it sleeps, too (needed: 1 and 0). So whether you find a backup hangs on what you put in.
+#
+# Do the trained models have one? Silence each head of layer 0, and look for votes behind it that *grow* (the divisor held):
+
+# %%
+for name, model, *asked in (
+    ("facts", facts_model, pairs.clean, pairs.answers),
+    ("copies", copier, codes, answers),
+):
+    start, divisor = votes(model, *asked)
+    behind = [part for part in start.columns if part.startswith(("head 1", "MLP"))]
+    told = patching.record(model, asked[0])["blocks.0.attention.heads"].mean(axis=0)
+    for how, to in (("zero", None), ("mean", told)):
+        runs = [with_silent(model, 0, h, lambda: votes(model, *asked)[0], to) for h in range(4)]
+        growth = [((later - start)[part] / divisor, part, h) for h, later in enumerate(runs) for part in behind]
+        most, part, h = max(growth, key=lambda found: found[0].mean())
+        print(f"{name:6} to {how}: most growth, {part} when 0.{h} is silent: {most.mean():.2f}", end=" ")
+        print(f"on {(start[part] / divisor).mean():.2f} logits")
+
+
+# %% [markdown]
+# No. The largest growth is 0.13 logits, where the part said 4.06 before, and it is the largest of sixteen. In the facts model it is 0.03 of a difference of ten. We looked for backups in these two models and did not find any. Two layers leave little room for one; it says nothing about large models, where whole heads and layers have been seen to wake up (Wang et al., McGrath et al.).
+#
+# ### A corruption that changes two halves of one mechanism
 #
 # Criterion: a repaired place must not make things worse. Exchange A *and* B, repair one:
 
@@ -590,28 +742,48 @@ repaired = score(copier, broken, codes, B - 1, B) / score(copier, codes, codes, 
 print(f"trained, both repaired: {repaired:.2f} of the clean logit difference")
 
 # %% [markdown]
-# A repaired alone is worth *minus* 0.75: it points to where B stood, and there stands C. B alone is worth 0.21: nobody points to it. And both are needed, B even for 1.75 times the whole distance, because what happens is not silence but the wrong answer. This is AND. A map of single patches would tell you that A speaks against the right answer. Detection: repair the places together, and corrupt one thing at a time.
+# A repaired alone is worth *minus* 0.75: it points to where B stood, and there stands C. Both are needed, B for 1.75 times the distance: what comes is not silence but a wrong answer. This is no plain AND but an **interaction**, of a pointer and what it points to. A map of single patches would say that A speaks against the right answer. Detection: repair the places together. (Exchanging both *cities* was fair: there the second word is idle.)
 
 # %% [markdown]
 # ### It is there, and nobody asks
 #
-# A correlational witness: at the position of the city, before layer 1, can a probe read the country? Two thirds of the prompts about countries train it, the rest judge.
+# A correlational witness: what can a probe read at the position of the city, before layer 1? With chapter 11's control: a random country for each city. And a harder split: one city of each country is kept out of training.
 
 # %%
 X, country = facts.X[truth.relation(facts.X) == 0], facts.y[truth.relation(facts.X) == 0]
 run = patching.record(facts_model, X, "blocks.1.resid_pre")
-at_city = run["blocks.1.resid_pre"][np.arange(len(X)), truth.subject(X)]
-shuffled = np.random.default_rng(0).permutation(len(X))
-train, test = shuffled[: 2 * len(X) // 3], shuffled[2 * len(X) // 3 :]
-probe = LogisticRegression(max_iter=2000).fit(at_city[train], country[train])
-stream = patching.patch_map(*given)
-effect = stream.values[np.arange(300), 1, pairs.subject]
-held_out = probe.score(at_city[test], country[test])
-print(f"probe reads the country at the city, before layer 1: {held_out:.2f}")
-print("patching the same place: effect", interval(effect))
+city = X[np.arange(len(X)), truth.subject(X)]
+at_city = run["blocks.1.resid_pre"][np.arange(len(X)), truth.subject(X)].astype(float)
+
+# %%
+rng = np.random.default_rng(0)
+random_rows = rng.random(len(X)) < 2 / 3
+each, first_seen = np.unique(city, return_index=True)
+number_of = np.searchsorted(each, city)
+controls = [rng.permutation(country[first_seen])[number_of] for _ in range(5)]
+
+
+# %%
+def probed(labels, train):
+    probe = LogisticRegression(max_iter=2000).fit(at_city[train], labels[train])
+    return probe.score(at_city[~train], labels[~train])
+
+
+def without_a_city_each(rng):
+    kept_out = [rng.choice(np.unique(city[country == c])) for c in np.unique(country)]
+    return probed(country, ~np.isin(city, kept_out))
+
+
+# %%
+of_control = np.mean([probed(labels, random_rows) for labels in controls])
+print(f"country {probed(country, random_rows):.2f}, random country, 5 draws: {of_control:.2f}")
+unseen = [without_a_city_each(rng) for _ in range(10)]
+print(f"country of cities never probed before, 10 draws: {interval(unseen)}; guessing {1 / 16:.2f}")
+everywhere = patching.patch_map(*given)
+print("patching the same place: effect", interval(everywhere.values[np.arange(300), 1, pairs.subject]))
 
 # %% [markdown]
-# The probe is never wrong, and the place is worth 0.02. The city is still written there; layer 0 has read it, and hardly anybody reads it again. Decodable is not used.
+# 1.00 for the country looks splendid, and a random country gets nearly as much: the probe reads *which city* it is and learns the rest by heart. On cities it has not met it is right four times in ten. The city's embedding simply stays in the stream. So the city is there, the country at best in part, and the place is worth 0.02: layer 0 has read it, and hardly anybody reads it again. **Decodable is not used.**
 
 # %% [markdown]
 # ## On real data
@@ -639,17 +811,20 @@ print(len(paragraphs.train[0]), "paragraphs to learn from; held out:", *vocabula
 
 
 # %%
-def losses(scores, tokens):
-    z = torch.as_tensor(scores[:, :-1]).log_softmax(dim=2)
-    return -z.gather(2, torch.as_tensor(tokens[:, 1:, None]))[..., 0].numpy()
+def second_half(before):
+    rows = np.concatenate([sentences[:, :1], before, sentences[:, 1:]], axis=1)
+    return losses(patching.record(writer, rows, "embedded").scores, rows)[:, 31:].mean(axis=1)
 
 
-loss = losses(patching.record(writer, twice, "embedded").scores, twice)
-again = (loss[:, 31:] - loss[:, 1:30]).mean(axis=1)  # the same words, second time minus first
-print("loss, second round minus first:", interval(again))
+own = sentences[:, 1:]
+same, other = second_half(own), second_half(np.roll(own, 1, axis=0))
+bag = second_half(np.random.default_rng(0).permuted(own, axis=1))
+print(f"loss on a sentence after itself {same.mean():.2f}, after its words shuffled {bag.mean():.2f},")
+print(f"after another sentence {other.mean():.2f}")
+print("paired: itself - another", interval(same - other), " itself - shuffled", interval(same - bag))
 
 # %% [markdown]
-# No head looks at the target more than at anything else: 0.024 for the best of eight, where looking everywhere alike gives 0.022. And a sentence that comes again is no easier, even harder by a third of a nat (the model never met such rows). The measure would have seen induction: in the copying model it gives 0.98. So: no induction heads *in this model*. It read a few thousand paragraphs, each about something else; nothing paid for such a head. Large models, fed with the web, have them.
+# No head looks at the target more than at anything else: 0.024 for the best of eight, evenly 0.022; in the copying model the same measure gives 0.98. And the loss? Comparing the second round with the first would be wrong, later positions are harder for this model. Same words, same positions, another text before: a sentence after itself is easier by a third of a nat. But its own words in random order help nearly as much. The model uses *which* words came, hardly their order (0.05). So: no induction heads *in this model*. It read a few thousand paragraphs, each about something else; little paid for one. Large models have them.
 
 # %%
 usual = losses(patching.record(writer, sentences, "embedded").scores, sentences).mean(axis=1)
@@ -681,6 +856,7 @@ my_model, my_vocabulary = facts_model, words
 my_clean, my_corrupted = "<s> the old city of Kyoto lies in", "<s> the old city of Lisbon lies in"
 my_answers = [my_vocabulary.number("Japan"), my_vocabulary.number("Portugal")]
 
+# %%
 my_tokens = my_vocabulary.encode([my_clean, my_corrupted])
 my_found = patching.patch_map(my_model, my_tokens[:1], my_tokens[1:], my_answers, "heads")
 print(my_found)
@@ -694,9 +870,11 @@ print(top.round(2).to_string(index=False))
 #
 # > **Pitfall. Enough is not needed.** Denoising finds what suffices, noising what is required. OR hides from one, AND from the other. Do both.
 #
-# > **Pitfall. One at a time finds no backup.** Four heads that can each go are not four heads that can go. Ablate groups.
+# > **Pitfall. One at a time misses the group.** Four heads that can each go are not four heads that can go. Ablate groups. And a backup may sleep on when you put in a mean.
 #
-# > **Pitfall. The corruption is part of the question.** Exchange B, and heads vote; exchange A, and they stand in for each other; exchange both, and a repair does harm. One change at a time, and say which.
+# > **Pitfall. A divisor looks like a mechanism.** The last normalisation makes plain votes look like OR, and turns the rest up when one is taken away. Compare the votes before it.
+#
+# > **Pitfall. The corruption is part of the question.** The same head is worth 0.34 against one corruption and 0.49 against another. Exchange both halves of a mechanism, and a repair does harm. Say which words you changed, and that each stands alone.
 #
 # > **Pitfall. The measure is part of the question.** Accuracy is blind until the finish line is crossed; a logit difference sees every step and ignores what raises both answers.
 #
@@ -799,8 +977,9 @@ ex.quiz("patching")
 # 1. Put a value of one run into another, and measure how far the answer moves: 0 as corrupted, 1 as clean.
 # 2. Denoising asks "enough?", noising asks "needed?". With OR and AND the answers differ; a fair report has both.
 # 3. In the facts model the city matters until layer 0 has read it; then only the last word does, although the city is still readable.
-# 4. Induction heads form suddenly and, here, in fours: none is needed for a right token, all together are.
-# 5. Patterns, probes and lenses raise suspicions. An intervention, against a stated corruption, settles them.
+# 4. In this run induction heads form suddenly, and four of them vote: hardly a token needs any one, nearly all need the four.
+# 5. Before you tell of repair or OR, take the last divisor out. Backup proper shows only when the first head falls silent.
+# 6. Patterns, probes and lenses raise suspicions. An intervention, against a stated corruption, settles them.
 
 # %% [markdown]
 # ## Further reading

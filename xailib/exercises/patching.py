@@ -61,6 +61,7 @@ def _effect_by_loop(patched: np.ndarray, clean: np.ndarray, corrupted: np.ndarra
 def _check_effect(answer: Callable[..., Any], rng: np.random.Generator) -> None:
     n, sites = 5, 7
     clean, corrupted = rng.uniform(2, 6, n), rng.uniform(-6, 1, n)
+    clean[1], corrupted[1] = corrupted[1], clean[1]  # a pair that the model gets the wrong way round
     patched = corrupted[:, None] + (clean - corrupted)[:, None] * rng.uniform(-0.5, 1.6, (n, sites))
     got, truth = np.asarray(answer(patched, clean, corrupted), dtype=float), patch_effect(patched, clean, corrupted)
     if got.shape != truth.shape:
@@ -77,6 +78,10 @@ def _check_effect(answer: Callable[..., Any], rng: np.random.Generator) -> None:
         )
         / (clean.mean() - corrupted.mean()),
         "You took the size of the effect, and lost its sign.": np.abs(truth),
+        "You divided by the *size* of clean minus corrupted. In a pair with clean below corrupted that turns the scale around.": (
+            patched - corrupted[:, None]
+        )
+        / np.abs(clean - corrupted)[:, None],
     }
     _refuse(got, truth, likely, "Subtract the corrupted difference, divide by clean minus corrupted, pair by pair.")
 
@@ -109,14 +114,19 @@ def _read_by_rows(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, W: np.ndar
 def _check_read(answer: Callable[..., Any], rng: np.random.Generator) -> None:
     n, d, v = 6, 8, 5
     x, W, b = rng.normal(size=(n, d)) * 2 + 1, rng.normal(size=(v, d)), rng.normal(size=v)
+    x[0] *= 0.01  # a quiet stream, where the 1e-5 in the root shows
     gamma, beta = rng.uniform(0.5, 1.5, d), rng.normal(size=d)
     got, truth = np.asarray(answer(x, gamma, beta, W, b), dtype=float), read_early(x, gamma, beta, W, b)
     if got.shape != truth.shape:
         raise Mistake(f"Six positions and five tokens need scores of shape (6, 5), not {got.shape}.")
     across = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
-    plain = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
-    sample = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, ddof=1, keepdims=True) + 1e-5)
+    centred = x - x.mean(axis=1, keepdims=True)
+    plain = centred / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+    sample = centred / np.sqrt(x.var(axis=1, ddof=1, keepdims=True) + 1e-5)
     scaled = x / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+    rms = x / np.sqrt((x**2).mean(axis=1, keepdims=True) + 1e-5)
+    outside = centred / (x.std(axis=1, keepdims=True) + 1e-5)
+    none = centred / x.std(axis=1, keepdims=True)
     p = np.exp(truth - truth.max(axis=1, keepdims=True))
     likely = {
         "You read the stream as it is: the output layer expects it normalised.": x @ W.T + b,
@@ -126,6 +136,14 @@ def _check_read(answer: Callable[..., Any], rng: np.random.Generator) -> None:
         "The bias of the output layer is missing.": truth - b,
         "The scale gamma and the shift beta of the normalisation are missing.": plain @ W.T + b,
         "The shift beta is missing.": (gamma * plain) @ W.T + b,
+        "The scale gamma is missing.": (plain + beta) @ W.T + b,
+        "That is RMS normalisation: layer normalisation takes the mean off, then divides by the standard deviation.": (
+            gamma * rms + beta
+        )
+        @ W.T
+        + b,
+        "The 1e-5 belongs to the variance, under the root.": (gamma * outside + beta) @ W.T + b,
+        "The 1e-5 under the root is missing.": (gamma * none + beta) @ W.T + b,
         "Divide by the root of the *population* variance (ddof=0), as layer normalisation does.": (gamma * sample + beta) @ W.T
         + b,
         "You divided by the standard deviation without taking the mean off first.": (gamma * scaled + beta) @ W.T + b,
@@ -186,6 +204,9 @@ def _check_mean(answer: Callable[..., Any], rng: np.random.Generator) -> None:
             own.mean(axis=2, keepdims=True)
         ),
         "Nothing has changed: hand back the copy with the new values in it.": heads,
+        "You left each sequence out of its own mean. Mean ablation puts one value in for all n, its own included.": with_head(
+            (own.sum(axis=0) - own) / (len(own) - 1)
+        ),
     }
     _refuse(got, truth, likely, "Copy, then put heads[:, head].mean(axis=0) in the place of heads[:, head].")
 
@@ -256,6 +277,28 @@ def _largest(pattern: np.ndarray, tokens: np.ndarray) -> float:
     return float(np.mean(hits))
 
 
+def _mean_of_rows(pattern: np.ndarray, tokens: np.ndarray) -> float:
+    return float(np.mean([induction_score(A[None], row[None]) for A, row in zip(pattern, tokens, strict=True)]))
+
+
+def _without_neighbours(pattern: np.ndarray, tokens: np.ndarray) -> float:
+    """Leaves out A A, where what came next is the query itself."""
+    scores = []
+    for A, row in zip(pattern, tokens, strict=True):
+        for q in range(len(row)):
+            earlier = np.flatnonzero(row[:q] == row[q])
+            if len(earlier) and earlier[-1] + 1 < q:
+                scores.append(A[q, earlier[-1] + 1])
+    return float(np.mean(scores))
+
+
+def _half_the_row(pattern: np.ndarray, tokens: np.ndarray) -> float:
+    """Takes it for granted that the second half of a row repeats the first."""
+    half = tokens.shape[1] // 2
+    q = np.arange(half, tokens.shape[1])
+    return float(pattern[:, q, q - half + 1].mean())
+
+
 def _all_occurrences(pattern: np.ndarray, tokens: np.ndarray) -> float:
     scores = []
     for A, row in zip(pattern, tokens, strict=True):
@@ -280,6 +323,7 @@ def _check_induction(answer: Callable[..., Any], rng: np.random.Generator) -> No
     pattern /= pattern.sum(axis=2, keepdims=True)
     tokens = np.array([np.resize(rng.permutation(20)[:period], length) for period in (4, 5, 6, 3)])
     tokens[:, 2] = 30 + np.arange(n)  # a token that is there once: the period alone does not find the repeats
+    tokens[:2, 9] = tokens[:2, 8]  # A A: what came next is the query itself
     got, truth = np.asarray(answer(pattern, tokens), dtype=float), induction_score(pattern, tokens)
     if got.shape != ():
         raise Mistake(f"One number is asked for, the mean over all repeated tokens, not an array of shape {got.shape}.")
@@ -298,6 +342,15 @@ def _check_induction(answer: Callable[..., Any], rng: np.random.Generator) -> No
         ),
         "That is how often the target has the largest weight; the mean *weight* is asked for.": _largest(pattern, tokens),
         "You took one distance for all. Every token has to be looked up in its own row.": _fixed_distance(pattern, tokens),
+        "You took half a row for the distance. Every token has to be looked up, repeats come at any distance.": _half_the_row(
+            pattern, tokens
+        ),
+        "You averaged row by row first. Every repeated token counts alike, also in rows that have many.": _mean_of_rows(
+            pattern, tokens
+        ),
+        "You left out A A, a token that follows itself. What came next after the first A is the second: its own position.": (
+            _without_neighbours(pattern, tokens)
+        ),
     }
     _refuse(got, np.asarray(truth), likely, "For every token that was there before: attention to its latest occurrence plus one.")
 
@@ -354,6 +407,17 @@ def _check_direct(answer: Callable[..., Any], rng: np.random.Generator) -> None:
         "The parts are not centred: layer normalisation takes the mean off.": np.einsum("ncd,nd->nc", parts, gamma * towards)
         / sd,
         "The scale gamma is missing.": np.einsum("ncd,nd->nc", centred, towards) / sd,
+        "You took the mean of the whole stream off every part, so it is gone c times: each part has its own mean.": np.einsum(
+            "ncd,nd->nc", parts - parts.sum(axis=1).mean(axis=1)[:, None, None], gamma * towards
+        )
+        / sd,
+        "You shared the mean of the stream out equally. The sum is right, the shares are not: each part has its own mean.": (
+            np.einsum("ncd,nd->nc", parts - parts.sum(axis=1).mean(axis=1)[:, None, None] / c, gamma * towards) / sd
+        ),
+        "You centred over the parts: layer normalisation takes the mean of the d numbers.": np.einsum(
+            "ncd,nd->nc", parts - parts.mean(axis=1, keepdims=True), gamma * towards
+        )
+        / sd,
         "You used the direction of the first sequence for all: every pair of answers has its own.": np.einsum(
             "ncd,d->nc", centred, gamma * towards[0]
         )
@@ -400,18 +464,21 @@ def _accuracies() -> dict[str, float]:
     rows, reference = world.X[400:460], world.X[:200]
     known = world.truth.source(rows)[:, :-1] >= 0
 
-    def without(heads: list[int], to: str) -> float:
-        sites = [Site("blocks.1.attention.heads", head) for head in heads]
-        scores = patching.ablate(copier, rows, sites, to=to, reference=reference)
-        return float((scores[:, :-1].argmax(axis=2) == rows[:, 1:])[known].mean())
+    def hits(heads: list[int], to: str = "mean", layer: int = 1, others: Any = reference) -> Any:
+        sites = [Site(f"blocks.{layer}.attention.heads", head) for head in heads]
+        scores = patching.ablate(copier, rows, sites, to=to, reference=others)
+        return scores[:, :-1].argmax(axis=2) == rows[:, 1:]
 
-    names: dict[str, tuple[list[int], str]] = {
-        "without three": ([0, 1, 2], "mean"),
-        "zero": ([0, 1, 2], "zero"),
-        "other three": ([1, 2, 3], "mean"),
-        "two": ([0, 1], "mean"),
+    found = {
+        "without three": hits([0, 1, 2])[known],
+        "zero": hits([0, 1, 2], "zero")[known],
+        "other three": hits([1, 2, 3])[known],
+        "two": hits([0, 1])[known],
+        "no reference": hits([0, 1, 2], others=None)[known],
+        "layer 0": hits([0, 1, 2], layer=0)[known],
+        "all tokens": hits([0, 1, 2]),
     }
-    return {name: without(*how) for name, how in names.items()}
+    return {name: float(right.mean()) for name, right in found.items()}
 
 
 def _check_three(answer: float, rng: np.random.Generator) -> None:
@@ -425,6 +492,11 @@ def _check_three(answer: float, rng: np.random.Generator) -> None:
         numbers["zero"]: "That is with `to='zero'`. Asked is the mean over the reference.",
         numbers["other three"]: "That is without heads 1, 2 and 3: heads 0, 1 and 2 are to go.",
         numbers["two"]: "That is without heads 0 and 1 only: head 2 is to go as well.",
+        numbers["no reference"]: "That is without `reference`: the mean is then taken over the 60 rows themselves.",
+        numbers["layer 0"]: "Those are heads of layer 0. Layers count from 0: the second is `blocks.1`.",
+        numbers[
+            "all tokens"
+        ]: "That counts all tokens, also those nobody can know: `accuracy(...)` counts where `known` is true.",
         1 - truth: "That is the share of *wrong* tokens: the accuracy is what is left.",
     }
     for value, message in named.items():
@@ -467,6 +539,11 @@ def _softmax(z: np.ndarray) -> np.ndarray:
 
 def _stream_sd(parts: np.ndarray, ddof: int = 0) -> np.ndarray:
     return np.sqrt(parts.sum(axis=1).var(axis=1, ddof=ddof) + 1e-5)[:, None]
+
+
+def _minus(parts: np.ndarray, mean: np.ndarray, gamma: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """Direct effects with another mean taken off."""
+    return np.asarray(np.einsum("ncd,nd->nc", parts - mean, gamma * towards) / _stream_sd(parts))
 
 
 EXERCISES = [
@@ -524,6 +601,11 @@ EXERCISES = [
             WrongAnswer(lambda p, c, r: (p - r.mean()) / (c.mean() - r.mean()), "common scale", "one common scale"),
             WrongAnswer(lambda p, c, r: np.abs(patch_effect(p, c, r)), "absolute value", "lost its sign"),
             WrongAnswer(
+                lambda p, c, r: (p - r[:, None]) / np.abs(c - r)[:, None],
+                "size of the gap",
+                "the *size* of clean minus corrupted",
+            ),
+            WrongAnswer(
                 lambda p, c, r: patch_effect(p, c, r).mean(axis=0), "averages over pairs", "every pair has its own scale"
             ),
         ],
@@ -559,6 +641,24 @@ EXERCISES = [
                 lambda x, g, s, W, b: read_early(x, np.ones_like(g), 0 * s, W, b), "no scale, no shift", "gamma and the shift"
             ),
             WrongAnswer(lambda x, g, s, W, b: read_early(x, g, 0 * s, W, b), "no shift", "The shift beta is missing"),
+            WrongAnswer(lambda x, g, s, W, b: read_early(x, np.ones_like(g), s, W, b), "no scale", "The scale gamma is missing"),
+            WrongAnswer(
+                lambda x, g, s, W, b: (g * x / np.sqrt((x**2).mean(axis=1, keepdims=True) + 1e-5) + s) @ W.T + b,
+                "root mean square",
+                "RMS normalisation",
+            ),
+            WrongAnswer(
+                lambda x, g, s, W, b: (
+                    (g * (x - x.mean(axis=1, keepdims=True)) / (x.std(axis=1, keepdims=True) + 1e-5) + s) @ W.T + b
+                ),
+                "epsilon outside the root",
+                "under the root.",
+            ),
+            WrongAnswer(
+                lambda x, g, s, W, b: (g * (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True) + s) @ W.T + b,
+                "no epsilon",
+                "under the root is missing",
+            ),
             WrongAnswer(
                 lambda x, g, s, W, b: (
                     (g * (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, ddof=1, keepdims=True) + 1e-5) + s) @ W.T + b
@@ -606,6 +706,9 @@ EXERCISES = [
             WrongAnswer(_wrong_axis, "takes the axis of positions", "a position of all heads"),
             WrongAnswer(lambda H, j: _with(H, j, H[:, j].mean(axis=2, keepdims=True)), "mean over numbers", "over the k numbers"),
             WrongAnswer(lambda H, j: H.copy(), "forgets to assign", "Nothing has changed"),
+            WrongAnswer(
+                lambda H, j: _with(H, j, (H[:, j].sum(axis=0) - H[:, j]) / (len(H) - 1)), "leave one out", "out of its own mean"
+            ),
             WrongAnswer(lambda H, j: H[:, j].mean(axis=0), "returns the mean alone", "the shape stays"),
             WrongAnswer(_in_place, "overwrites what it was given", "changes its input"),
         ],
@@ -621,7 +724,8 @@ EXERCISES = [
         task=(
             "A B ... A -> B. Write `induction_score(pattern, tokens)`: attention (n, l, l), query by key, and tokens (n, l). For every token "
             "that already occurred in its row, take the attention from it to the position that holds what came *next* after its latest "
-            "earlier occurrence. Return the mean over all of these, one number."
+            "earlier occurrence. Return the mean over all of these, one number. (Chapter figures sum over *all* earlier copies; here the latest "
+            "counts alone.)"
         ),
         hints=(
             "Write down A B C A: the second A is query 3. At which position does B stand?",
@@ -638,6 +742,9 @@ EXERCISES = [
             WrongAnswer(_over_all_queries, "divides by all positions", "divided by all positions"),
             WrongAnswer(_largest, "counts largest weights", "largest weight"),
             WrongAnswer(_fixed_distance, "one period for all", "one distance for all"),
+            WrongAnswer(_half_the_row, "half a row", "half a row for the distance"),
+            WrongAnswer(_mean_of_rows, "mean of the rows' means", "row by row first"),
+            WrongAnswer(_without_neighbours, "skips a token that follows itself", "left out A A"),
             WrongAnswer(lambda P, t: P.diagonal(axis1=1, axis2=2), "an array of weights", "One number is asked for"),
         ],
         right=[_score_by_arrays, _score_by_memory],
@@ -650,7 +757,7 @@ EXERCISES = [
         minutes=6,
         passes="your number is the accuracy of this model without these three heads",
         task=(
-            "Each second-layer head of the copying transformer alone can be removed without a wrong token. Now mean-ablate heads 0, 1 and 2 of "
+            "Any second-layer head of the copying transformer can be removed alone, and practically no token goes wrong. Now mean-ablate heads 0, 1 and 2 of "
             "layer 1 **together**, with `reference`, and measure `accuracy(...)` of the scores. Write down your guess first."
         ),
         hints=(
@@ -664,7 +771,10 @@ EXERCISES = [
             WrongAnswer(1.22, "hands in a loss", "looks like a loss"),
             WrongAnswer(0.03, "all four heads, or resampled", "Next to nothing is left"),
             WrongAnswer(0.268, "share of wrong tokens", "share of *wrong* tokens"),
-            WrongAnswer(0.5, "anything else", "in one call with the reference"),
+            WrongAnswer(0.779, "without the reference", "taken over the 60 rows"),
+            WrongAnswer(0.693, "the first layer", "heads of layer 0"),
+            WrongAnswer(0.497, "all tokens", "also those nobody can know"),
+            WrongAnswer(0.6, "anything else", "in one call with the reference"),
         ],
     ),
     Exercise(
@@ -700,6 +810,19 @@ EXERCISES = [
             ),
             WrongAnswer(lambda p, g, w: direct_effects(p, np.ones_like(g), w), "no gamma", "scale gamma is missing"),
             WrongAnswer(
+                lambda p, g, w: _minus(p, p.sum(axis=1).mean(axis=1)[:, None, None], g, w),
+                "the stream's mean",
+                "it is gone c times",
+            ),
+            WrongAnswer(
+                lambda p, g, w: _minus(p, p.sum(axis=1).mean(axis=1)[:, None, None] / p.shape[1], g, w),
+                "shares the mean equally",
+                "shared the mean of the stream out",
+            ),
+            WrongAnswer(
+                lambda p, g, w: _minus(p, p.mean(axis=1, keepdims=True), g, w), "mean over parts", "centred over the parts"
+            ),
+            WrongAnswer(
                 lambda p, g, w: direct_effects(p, g, np.repeat(w[:1], len(w), axis=0)),
                 "first direction for all",
                 "of the first sequence",
@@ -729,13 +852,13 @@ EXERCISES = [
         ),
         hints=(
             "For each claim: what was replaced, by what, alone or together, and what was measured?",
-            "Three of the claims take what is *there*, or what one experiment did not find, for what is *used*.",
+            "Four of the claims take what is *there*, what one experiment did not find, or one number, for a mechanism.",
         ),
         claims={
             "a": Claim(
-                "Every second-layer head of the copying model can be removed alone without loss, so the second layer is not needed.",
+                "Every second-layer head of the copying model can be removed alone almost without loss, so the second layer is not needed.",
                 False,
-                "One at a time finds no backup: without all four the accuracy falls to next to nothing.",
+                "One at a time misses the group: without all four the accuracy falls to next to nothing.",
             ),
             "b": Claim(
                 "In the compiled model a head with a perfect induction pattern has no effect at all.",
@@ -745,12 +868,13 @@ EXERCISES = [
             "c": Claim(
                 "Before the second layer of the facts model the position of the city no longer holds the city: patching it does nothing.",
                 False,
-                "A probe reads the country there without a mistake. It is there, and not used any more.",
+                "A probe that knows the cities reads there which one it is. The city is there, and not used any more.",
             ),
             "d": Claim(
-                "The four heads' effects by denoising add up to more than 1, and by noising to less: each can do more than it is needed for.",
-                True,
-                "That is what parts that stand in for each other look like (OR), with this corruption.",
+                "In the copying model, with A exchanged, the effects of the four second-layer heads add up to 1.42 by denoising and to 0.63 "
+                "by noising: so each of the four steps in when another is missing.",
+                False,
+                "Nobody steps in: heads of one layer cannot hear each other. The divisor of the last normalisation changed, the votes add up.",
             ),
             "e": Claim(
                 "A patch effect of -0.75 shows that the token before the planted one speaks against the right answer.",
@@ -760,13 +884,13 @@ EXERCISES = [
             "f": Claim(
                 "With prompts in which both cities were exchanged, the patch map finds the one that decides.",
                 True,
-                "That is the fair test: of two places that differ, the planted one came out on top, in every template.",
+                "Of two words that differ, the one that decides came out on top, in every template. (Before layer 0: a test of the model.)",
             ),
         },
         model_answer=(
             "The facts model reads the deciding city in its first layer, mostly through two heads, and hands what it found to the last word; "
             "from then on only that position matters, although the city is still readable where it stands. The copying model has four second-"
-            "layer heads that stand in for each other: no single one is needed for a right token, all four together are. Patterns, probes and "
+            "layer heads that vote in parallel: hardly a token needs any single one, nearly all need the four; none is a backup of another. Patterns, probes and "
             "single ablations would each have told a different story; the statements hold for these corruptions and this measure."
         ),
     ),
@@ -808,7 +932,7 @@ QUIZ = [
         "With everything else corrupted, this value is enough",
         "Sufficient, in this company. Whether it is needed, noising asks.",
         {
-            "Without this value the clean run would fail": "That is noising. A backup may do the same job.",
+            "Without this value the clean run would fail": "That is noising. Another part may do the same job.",
             "The answer is computed at this place": "It passes here; it may have been computed before, and be read later.",
         },
     ),
@@ -824,7 +948,7 @@ QUIZ = [
     Question(
         "Ablating each of eight heads alone changes nothing. Which experiment comes next?",
         "Ablate groups of heads together",
-        "Parts that stand in for each other are invisible one at a time.",
+        "Parts that do the same job are invisible one at a time.",
         {
             "None: heads do not matter here": "One at a time can not find redundancy: no effect alone is no proof of no effect together.",
             "Look for the head with the sharpest pattern": "A pattern does not say whether anybody reads what the head writes.",

@@ -18,11 +18,15 @@ _OTHERS = {
     "both cities": "unlike Berlin , people in Rome speak",
 }
 _ANSWERS = ("French", "Italian")
-_PARTS = {
-    "residual stream": "resid_pre",
-    "attention output": "attn_out",
-    "MLP output": "mlp.out",
-    **{f"head {h}": "attention.heads" for h in range(4)},
+#: what is patched at a place: hook points of the layer, each with a head or None
+_PARTS: dict[str, list[tuple[str, int | None]]] = {
+    "residual stream": [("resid_pre", None)],
+    "attention output": [("attn_out", None)],
+    "MLP output": [("mlp.out", None)],
+    **{f"head {h}": [("attention.heads", h)] for h in range(4)},
+    "heads 0 and 1": [("attention.heads", 0), ("attention.heads", 1)],
+    "heads 2 and 3": [("attention.heads", 2), ("attention.heads", 3)],
+    "head 3 and MLP": [("attention.heads", 3), ("mlp.out", None)],
 }
 _LENGTH, _LAYERS = 8, 2
 _SUBJECT, _LAST, _OSLO = 6, 7, 2
@@ -43,7 +47,7 @@ def patching_board() -> Playground:
     strip: list[dict[str, Any]] = [
         {"places": (7, 8)},
         {"places": (15, 16)},
-        {"places": (8, 16), "part": "head 3"},
+        {"places": (8, 16), "part": "heads 2 and 3"},
         {"places": (3, 7), "corrupted": "both cities"},
         {"places": (15, 16), "noise": True},
     ]
@@ -108,22 +112,26 @@ def _runs(corrupted: str, noise: bool) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=64)
 def _singles(part: str, corrupted: str, noise: bool) -> tuple[np.ndarray, float, float]:
     """What each place does alone, (2, 8), and the logit differences of the clean and the corrupted run."""
-    kind = "heads" if part.startswith("head") else _PARTS[part]
-    direction = "noise" if noise else "denoise"
-    found = patching.patch_map(_model(), _tokens()[""], _tokens()[corrupted], _answers(), kind, direction=direction)
-    values = found.values[0, :, int(part[-1])] if kind == "heads" else found.values[0]
-    return values, float(found.clean[0]), float(found.corrupted[0])
+    into, source = _runs(corrupted, noise)
+    into, source = (np.repeat(tokens, _LENGTH, axis=0) for tokens in (into, source))
+    one_each = np.arange(_LENGTH)  # row p patches position p
+    scores = [patching.patch(_model(), into, source, _sites(part, layer, one_each)) for layer in range(_LAYERS)]
+    patched = np.array([patching.logit_difference(found, _answers()[0]) for found in scores])
+    both = np.concatenate([_tokens()[""], _tokens()[corrupted]])
+    clean, other = patching.logit_difference(patching.record(_model(), both, "embedded").scores, _answers()[0]).tolist()
+    return (patched - other) / (clean - other), clean, other
 
 
 def _compute(places: tuple[int, ...], part: str, corrupted: str, noise: bool) -> Reading:
     """Logit difference with all chosen places patched at once, beside what each does alone."""
     values, clean, other = _singles(part, corrupted, noise)
     start = clean if noise else other
-    sites = [_site(part, place) for place in places]
+    sites = [site for place in places for site in _sites(part, *divmod(place - 1, _LENGTH))]
     into, source = _runs(corrupted, noise)
     patched = float(patching.logit_difference(patching.patch(_model(), into, source, sites), _answers())[0]) if sites else start
     together = (patched - other) / (clean - other)
-    alone = [values[divmod(place - 1, _LENGTH)] for place in places]
+    worth = 1 - values if noise else values  # noise: what is taken away
+    alone = [worth[divmod(place - 1, _LENGTH)] for place in places]
     numbers: dict[str, float | int | str] = {
         "logit difference": round(patched, 2) + 0.0,
         "scale: 0 corrupted, 1 clean": round(together, 2) + 0.0,
@@ -131,13 +139,12 @@ def _compute(places: tuple[int, ...], part: str, corrupted: str, noise: bool) ->
         "untouched clean, corrupted": f"{clean:.2f}, {other:.2f}",
         "places patched": len(places),
     }
-    data = {"places": places, "values": values, "together": together, "noise": noise, "part": part}
+    data = {"places": places, "worth": worth, "together": together, "noise": noise, "part": part}
     return Reading(numbers, data)
 
 
-def _site(part: str, place: int) -> Site:
-    layer, position = divmod(place - 1, _LENGTH)
-    return Site(f"blocks.{layer}.{_PARTS[part]}", int(part[-1]) if part.startswith("head") else None, position)
+def _sites(part: str, layer: int, position: Any) -> list[Site]:
+    return [Site(f"blocks.{layer}.{point}", head, position) for point, head in _PARTS[part]]
 
 
 def _draw(reading: Reading, figure: FigureBase) -> None:
@@ -149,25 +156,31 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
         fixed = {"left": 0.1, "right": 0.97, "top": 0.9, "bottom": 0.13, "hspace": 0.75}
     board, scale = figure.subplots(2, 1, height_ratios=[2.2, 1], gridspec_kw=fixed)
     filled = np.full((_LAYERS, _LENGTH), np.nan)
-    for place in data["places"]:
-        where = divmod(place - 1, _LENGTH)
-        filled[where] = data["values"][where]
-        strong = abs(filled[where]) > 0.6
-        text = f"{filled[where] + 0:.2f}".replace("-0.00", "0.00")
-        board.text(
-            where[1], where[0], text, ha="center", va="center", fontsize=8 if small else 10, color="white" if strong else "black"
-        )
+    for tile in range(1, _LAYERS * _LENGTH + 1):
+        layer, position = where = divmod(tile - 1, _LENGTH)
+        ink = "black"
+        if tile in data["places"]:
+            filled[where] = data["worth"][where]
+            ink = "white" if abs(filled[where]) > 0.6 else "black"
+            text = f"{filled[where] + 0:.2f}".replace("-0.00", "0.00")
+            board.text(position, layer + 0.1, text, ha="center", va="center", fontsize=7 if small else 10, color=ink)
+        board.text(position - 0.45, layer - 0.44, str(tile), ha="left", va="top", fontsize=5 if small else 7, color=ink)
     board.patch.set(facecolor="#e6e6e6")
     board.imshow(filled, cmap=plots.SIGNED_MAP, vmin=-1, vmax=1, aspect="auto")
-    size = 6 if small else 9
-    board.set_xticks(range(_LENGTH), ["<s>", *_WORDS.split()], fontsize=size, rotation=30 if small else 0)
-    board.set_yticks(range(_LAYERS), [f"layer {layer}" for layer in range(_LAYERS)], fontsize=size + 1)
+    size = 7 if small else 9
+    board.set_xticks(range(_LENGTH), ["<s>", *_WORDS.split()], fontsize=size, rotation=90 if small else 0)
+    board.set_yticks(range(_LAYERS), [f"layer {layer}" for layer in range(_LAYERS)], fontsize=size)
     board.grid(visible=False)
-    board.set_title(f"{data['part']}: each place alone (grey: not clicked)", fontsize=8 if small else 10)
+    alone = "what each place alone takes away" if data["noise"] else "each place alone"
+    title = f"{data['part']}: {alone}" + ("" if small else " (grey: not clicked)")
+    board.set_title(title, fontsize=8 if small else 10)
     scale.axvline(0, color=plots.NEGATIVE, lw=1.5)
     scale.axvline(1, color=plots.POSITIVE, lw=1.5)
     scale.plot([1.0 if data["noise"] else 0.0, data["together"]], [0, 0], color=plots.ANCHOR, lw=2)
     scale.plot(data["together"], 0, "D", color=plots.ANCHOR, ms=9)
+    label = f"{data['together'] + 0:.2f}".replace("-0.00", "0.00")
+    plain = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    scale.text(data["together"], 0.4, label, ha="center", va="bottom", fontsize=size, bbox=plain)
     scale.set(xlim=(-0.55, 1.55), ylim=(-1, 1), yticks=[])
     scale.set_xticks([0, 1], ["corrupted: Italian", "clean: French"], fontsize=size)
     scale.set_title("all clicked places at once", fontsize=8 if small else 10)

@@ -128,8 +128,8 @@ def encode(name: str, texts: Any, *, longest: int | None = None) -> np.ndarray:
 
     Examples
     --------
-    >>> vocabulary("messages-transformer").decode(encode("messages-transformer", ["Not a winner! Call Anna."])[0])
-    ['not', 'a', 'winner', '.', 'call', 'anna', '.', '<read>']
+    >>> vocabulary("messages-transformer").decode(encode("messages-transformer", ["Not a winner! See Anna."])[0])
+    ['not', 'a', 'winner', '.', 'see', 'anna', '.', '<read>']
     """
     split = _SPLITTERS.get(check.one_of(name, "name", SHAPES), _blanks)
     lines = [split(text) for text in check.texts(texts, "texts")]
