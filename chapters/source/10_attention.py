@@ -3,9 +3,9 @@
 #
 # You will read the attention of two small language models, roll it out, let it flow, weigh it by what it carries, and then do what few maps survive: change it and watch the answer.
 #
-# Attention comes for free with every transformer, and it looks like an explanation. Whether it is one was the subject of a famous quarrel between two papers with opposite titles. You will repeat both, on models whose truth is known, and find that each is right about one of them.
+# Attention comes for free with every transformer, and it looks like an explanation. Whether it is one was a famous quarrel between two papers with opposite titles. You will repeat both, layer by layer, on models whose truth is known, and find that the plainest experiment, equal weights for every word, tells most.
 #
-# **Estimated time:** 135 minutes
+# **Estimated time:** 150 minutes
 #
 # **What you need:** [chapter 5](05_shap.ipynb) for Shapley values of words, [chapter 8](08_saliency.ipynb) for integrated gradients. The folded box explains the transformer.
 
@@ -14,10 +14,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.metrics import average_precision_score
 
 from xailib import attention, lab, plots, shapley, worlds, zoo
 from xailib import exercises as ex
-from xailib.evaluation import mean_interval, rank_agreement
+from xailib.evaluation import mean_interval
 from xailib.worlds import real
 
 # %% [markdown] tags=["digression"] jp-MarkdownHeadingCollapsed=true
@@ -29,12 +30,12 @@ from xailib.worlds import real
 #
 # $$s_{ij} = \frac{q_i \cdot k_j}{\sqrt k}, \qquad A_{ij} = \frac{e^{s_{ij}}}{\sum_{j'} e^{s_{ij'}}}$$
 #
-# Each row of $A$, the **attention**, sums to 1. The head mixes the values with these weights and writes the mixture into the stream of position $i$, through an output projection: $\sum_j A_{ij}\, v_j W_O$.
+# $k$ is how many numbers a key has. Each row of $A$, the **attention**, sums to 1. The head mixes the values with these weights and writes the mixture into the stream of position $i$, through an output projection: $\sum_j A_{ij}\, v_j W_O$.
 
 # %%
-q = np.array([[1.0, 0], [0, 2], [2, 1]])
-k = np.array([[1.0, 0], [0, 1], [1, 1]])
-scores = q @ k.T / np.sqrt(2)
+Q = np.array([[1.0, 0], [0, 2], [2, 1]])  # one query per row
+K = np.array([[1.0, 0], [0, 1], [1, 1]])  # one key per row
+scores = Q @ K.T / np.sqrt(2)
 scores[np.triu_indices(3, 1)] = -1e9  # the future: as good as minus infinity
 print(attention.probabilities(scores).round(4))
 
@@ -76,15 +77,15 @@ def encoded(mails):
     return zoo.encode("messages-transformer", mails)
 
 
-def log_odds(tokens, patterns=None, model=net):
-    scores = attention.rerun(model, tokens, patterns or {})
+def log_odds(tokens, patterns=None, model=net, position=None):
+    scores = attention.rerun(model, tokens, patterns or {}, position=position)
     return scores[:, 1] - scores[:, 0]
 
 
 held_out, y = world.test
 accuracy = np.mean((log_odds(encoded(held_out)) > 0) == y)
 best = np.mean((world.truth.log_odds(held_out) > 0) == y)
-print(f"{len(y)} held-out mails: filter right for {accuracy:.2f}, the planted rule itself {best:.2f}")
+print(f"{len(y)} held-out mails: filter right for {accuracy:.2f}, the rule itself {best:.2f}")
 
 # %%
 mail = "There is no prize on Monday. See you Friday."
@@ -96,31 +97,31 @@ print(f"log-odds of spam: {log_odds(tokens)[0]:.2f}, by the rule {truth.predicti
 print(f"attention on 'no' {last[words.index('no')]:.2f}, flat {1 / len(words):.2f}")
 
 # %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.0))
-left.bar(range(len(words)), last, color=plots.ANCHOR)
-left.set_xticks(range(len(words)), words, rotation=60, ha="right", fontsize=8)
-left.set(title="what <read> looks at in the last layer", ylabel="attention, mean of heads")
-right.bar(
-    range(9),
-    truth.values,
-    color=np.where(truth.values > 0, plots.POSITIVE, plots.NEGATIVE),
-    hatch=["//" if v > 0 else "" for v in truth.values],
-)
-right.set_xticks(range(9), truth.feature_names, rotation=60, ha="right", fontsize=8)
-right.axhline(0, color="black", lw=0.8)
-right.set(title="what each word is worth by the rule", ylabel="log-odds of spam")
+worth = np.zeros(len(words))
+worth[[word not in (".", "<read>") for word in words]] = truth.values
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(7.2, 4.4), sharex=True)
+top.bar(words_at := range(len(words)), last, color=plots.ANCHOR)
+top.set(title="what <read> looks at in the last layer", ylabel="attention")
+for sign, colour, hatch in ((1, plots.POSITIVE, "//"), (-1, plots.NEGATIVE, "")):
+    label = "towards spam" if sign > 0 else "towards ham"
+    bottom.bar(words_at, np.maximum(sign * worth, 0) * sign, color=colour, hatch=hatch, label=label)
+bottom.set_xticks(words_at, [f"'{w}'" if w == "." else w for w in words], rotation=45, ha="right")
+bottom.axhline(0, color="black", lw=0.8)
+bottom.set(title="what each word is worth by the rule", ylabel="log-odds of spam")
+bottom.legend(fontsize=8, loc="lower right")
 plots.show(fig, "Attention is largest on the word no, which by the rule also counts most.")
 
 # %% [markdown]
-# Left: weights, never negative, that sum to 1. Right: Shapley values of the planted rule, with signs; *no* turns *prize* round. Both point at *no*. What the figure does not say: that the answer depends on the left bars. So let us take them away: no attention to *no* in the last layer, the rest scaled up; then equal weights for all tokens; then the same in the first layer.
+# Above: weights, the mean of four heads, never negative, with a sum of 1. Below: Shapley values of the planted rule, with signs; *no* turns *prize* round. Both point at *no*. What the figure does not say: that the answer depends on the bars above. So let us take them away: no attention to *no* in the last layer, the rest scaled up; then equal weights for all tokens; then the same in the first layer.
 
 # %%
 NO = words.index("no")
 for layer in (1, 0):
     without, flat = maps.without(NO)[layer], maps.uniform()[layer]
     cases = {"without 'no'": without, "all tokens alike": flat}
-    changed = {name: log_odds(tokens, {layer: pattern})[0] for name, pattern in cases.items()}
-    print(f"layer {layer + 1}:", ", ".join(f"{name} {value:+.2f}" for name, value in changed.items()))
+    for name, pattern in cases.items():
+        changed = log_odds(tokens, {layer: pattern})[0]
+        print(f"layer {layer + 1}, {name:16}: log-odds {changed:+.2f}")
 
 # %% [markdown]
 # The strongest weight of the map goes, and the answer does not move: the right word, shown for a wrong reason. In the *first* layer the same change turns ham into spam. Nadia's vendor shows the last layer. Is this mail an exception? That is what the chapter counts.
@@ -164,7 +165,7 @@ print("flow:", np.minimum(B[2][:, None], B).sum(axis=0))
 #
 # $$R = \tilde A_2 \tilde A_1, \qquad F_j = \sum_m \min\big(\tilde A_2[i, m],\, \tilde A_1[m, j]\big), \qquad N_{ij} = \Big\| \sum_h A^h_{ij}\, v^h_j W_O^h \Big\|$$
 #
-# $i$ is the position that is read. The sum of minima is the exact maximum flow for two layers, in which no two paths share a pipe; deeper models need a solver. For one sequence:
+# $i$ is the position that is read, $N_{ij}$ the length of what all heads write for key $j$. The sum of minima is the exact maximum flow for two layers, in which no two paths share a pipe; deeper models need a solver. For one sequence:
 
 
 # %%
@@ -204,12 +205,12 @@ mine = {
     "value-weighted": my_norms(net, A2, seen(net, tokens, 1, "values"), 1, i),
 }
 for name, values in mine.items():
-    order = np.argsort(-values[:-1])[:3]
+    order = np.argsort(-values[:-1])[:3]  # <read> itself left out
     print(f"{name:14}", ", ".join(f"{words[j]} {values[j]:.2f}" for j in order))
 
 
 # %% [markdown]
-# The three agree about the first word and disagree about the rest. Which is right, a single mail cannot tell.
+# We have left out `<read>` itself: rollout and flow put it first, because half of each layer counts as its own. Among the words the three agree about the first and disagree about the rest. Which is right, a single mail cannot tell.
 
 # %% [markdown]
 # ## The library way
@@ -228,7 +229,8 @@ def copied_rollout(patterns, fuse):
 
 both = np.stack([A1, A2])
 for name, fuse in (("mean", np.mean), ("max", np.max)):
-    print(f"heads fused by {name}: rows sum to {copied_rollout(both, fuse).sum(axis=1)[:4].round(4)}")
+    sums = copied_rollout(both, fuse).sum(axis=1)
+    print(f"heads fused by {name}: rows sum to {sums[:4].round(4)}")
 
 # %% [markdown]
 # Rows of attention must sum to 1, and here is how you find the bug that stood open for years: print the sums. `sum(axis=-1)` has lost its axis (`keepdims=True`), so columns were divided by the sums of rows. With the mean all sums are 2 and nobody notices. xailib's own:
@@ -244,11 +246,12 @@ print("ok: the same numbers as yours, and rows that sum to 1 for every fusion")
 fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2))
 for layer, ax in enumerate(axes):
     maps.plot(ax, layer=layer, names=words)
+    ax.images[0].set_clim(0, maps.values[layer, 0].mean(axis=0).max())
     ax.set_title(f"layer {layer + 1}, mean of four heads")
 plots.show(fig, "Attention of both layers: in layer 1 many words look at no and prize.")
 
 # %% [markdown]
-# Read along a row: where one position looks. Columns that are dark in layer 1 are words that *many* positions have read, so their content is everywhere before layer 2 begins. What the maps do not show: what was read, and whether anybody used it.
+# Read along a row: where one position looks. Each map has its own scale: the weights of layer 2 are small everywhere. Columns that are dark in layer 1 are words that *many* positions have read, so their content is everywhere before layer 2 begins. What the maps do not show: what was read, and whether anybody used it.
 #
 # For words there are attributions that see the *output*: gradient x input, integrated gradients on the embeddings, occlusion. captum, which is no part of this course's installation, does the first two like this:
 #
@@ -267,7 +270,7 @@ print(f"score {result.prediction[0]:.4f}, baseline {result.base_value[0]:.4f}")
 print(f"missed by the sum: {result.efficiency_gap()[0]:+.4f}")
 
 # %% [markdown]
-# The baseline is the same sentence with zero embeddings (positions, full stops and `<read>` stay). The sum should give the difference of the two scores; the gap is what 50 steps miss at the corners of the rectifiers. Our tests hold these numbers to captum's.
+# The baseline is the same sentence with zero embeddings (positions, full stops and `<read>` stay). The sum should give the difference of the two scores; the gap is what 50 steps miss: the network's slope jumps on the way, at every ReLU. Our tests hold these numbers to captum's.
 
 # %% [markdown]
 # ## Lab
@@ -282,11 +285,11 @@ explorer
 explorer.filmstrip()
 
 # %%
-print(explorer.user_sets(text="mail: no prize", word=3, weight=0, layers="layer 2", rows="every row"))
-print(explorer.user_sets(layers="layer 1"))
+settings = {"text": "mail: a prize", "word": 2, "weight": 0}
+print(explorer.user_sets(**settings, layers="layer 1", rows="every row"))
 
 # %% [markdown]
-# A to C: the sentence model. D and E: the mail filter, which hardly notices when its last layer stops looking at *prize*; only when no row of either layer looks does the score fall to zero. The two settings printed above show the same for *no*.
+# A to C: the sentence model. D and E: the mail of the story without *no*, in layer 2, then in layer 1. It is the favourite of both, and only one needs it. The cell above takes *prize* from layer 1 in another mail: from 2.65 to 0.02.
 
 # %% [markdown]
 # ## Graded against the truth
@@ -307,7 +310,8 @@ lengths = attention.value_weighted(built.model, X, position=read)
 
 
 def copied_right(patterns):
-    return np.mean(attention.rerun(built.model, X, patterns, position=read).argmax(axis=1) == answer)
+    scores = attention.rerun(built.model, X, patterns, position=read)
+    return np.mean(scores.argmax(axis=1) == answer)
 
 
 # %%
@@ -327,25 +331,36 @@ print(f"untouched: {copied_right({}):.2f}")
 # The decoy's map is as perfect as the induction head's, and the mute head's is the most decided of all. Flattened, neither is missed. Now the attributions: three tokens decide together (the source, the one before it, and the current one, which must match):
 
 # %%
-three = source | np.roll(source, -1, axis=1) | (np.arange(X.shape[1]) == read[:, None])
 question = {"target": answer, "position": read}
-found = {name: attention.token_weights(built.model, X, name, position=read) for name in attention.AGGREGATIONS}
+by_gradient = attention.integrated_gradients(built.model, X, **question, steps=10)
+found = {}
+for name in attention.AGGREGATIONS:
+    found[name] = attention.token_weights(built.model, X, name, position=read)
 found["gradient x input"] = attention.gradient_x_input(built.model, X, **question).values
-found["integrated gradients"] = attention.integrated_gradients(built.model, X, **question, steps=10).values
+found["integrated gradients"] = by_gradient.values
 found["occlusion"] = attention.occlusion(built.model, X, **question, replacement=0).values
+
+# %%
+roles = [source, np.roll(source, -1, axis=1), np.arange(X.shape[1]) == read[:, None]]
+table = {"drawn by chance": [np.mean(role.sum(axis=1) / (read + 1)) for role in roles]}
+table["drawn by chance"] += [np.mean(source.sum(axis=1) / read)]
 for name, values in found.items():
-    top = np.abs(values).argmax(axis=1)
-    print(f"{name:21} strongest token decides: {three[all_rows, top].mean():.2f}")
+    top, others = np.abs(values).argmax(axis=1), np.abs(values)
+    others[all_rows, read] = -1
+    table[name] = [role[all_rows, top].mean() for role in roles]
+    table[name] += [source[all_rows, others.argmax(axis=1)].mean()]
 top = found["last layer"].argmax(axis=1)
-print("misses of the last layer are at position", np.unique(top[~three[all_rows, top]]))
+print("misses of the last layer are at position", np.unique(top[~source[all_rows, top]]))
+columns = ["source", "before it", "current", "source, current left out"]
+print(pd.DataFrame(table, index=columns).T.to_string(float_format="{:.2f}".format))
 
 # %% [markdown]
-# Where the rule is known, only the explanation can err. The plain last layer does in every second row: it points at the first token, where the mute head puts all its weight. Value weighting repairs that, and everything that sees the output is right.
+# Only the explanation can err here. In every second row the last layer points at the first token, where the mute head looks; value weighting repairs that. Rollout and flow point at the *current* token, by decree: half of each layer is its own. Without it rollout never finds the source. What sees the output does, occlusion only without the current token.
 
 # %% [markdown]
 # ### Mails: what is the top-attended word worth?
 #
-# Two hundred held-out mails, truth by the rule: exact Shapley values of every word. For each method two scores: the rank correlation of sizes, and whether its strongest word is *the* decisive one. What stands for a missing word? Integrated gradients (IG) start from zero embeddings or from those of the unknown word; occlusion deletes the word, or puts the unknown word there.
+# Two hundred held-out mails, truth by the rule: exact Shapley values of every word. Two scores: is a method's strongest word *the* decisive one? And its **average precision**: how well it ranks the words that count (1 to 7 of about 21) above the rest; 1 is perfect. Integrated gradients (IG) start from zero embeddings, occlusion deletes; or both take the unknown word.
 
 # %%
 mails = held_out[:200]
@@ -353,59 +368,97 @@ T = encoded(mails)
 is_word = ~np.isin(T, [0, *MARKS])
 truths = [np.abs(world.truth.shapley(mail).values) for mail in mails]
 UNKNOWN = zoo.vocabulary("messages-transformer").number("<unk>")
+
+# %%
 found = {name: attention.token_weights(net, T, name) for name in attention.AGGREGATIONS}
-found["first layer"] = attention.maps(net, T).at_read()[0].mean(axis=1)
+own_maps = attention.maps(net, T)
+found["first layer"] = own_maps.at_read()[0].mean(axis=1)
+norms = attention.value_weighted(net, T, heads="sum")
+found["first, value-weighted"] = norms[0][np.arange(len(T)), own_maps.read]
+
+# %%
 found["gradient x input"] = attention.gradient_x_input(net, T, **spam).values
 for name, baseline in {"IG, zero": "zero", "IG, unknown": UNKNOWN}.items():
-    found[name] = attention.integrated_gradients(net, T, **spam, baseline=baseline, steps=20).values
+    result = attention.integrated_gradients(net, T, **spam, baseline=baseline, steps=20)
+    found[name] = result.values
 found["occlusion, deleted"] = attention.occlusion(net, T, **spam).values
 found["occlusion, unknown"] = attention.occlusion(net, T, **spam, replacement=UNKNOWN).values
 
 
 # %%
 def grades(values, truths, is_word):
-    hits, correlations = [], []
+    hits, precisions = [], []
     for row, truth, here in zip(np.abs(values), truths, is_word, strict=True):
         hits.append(truth[row[here].argmax()] > truth.max() - 1e-9)
-        correlations.append(rank_agreement(row[here][None], truth[None])[0])
-    return np.array(hits, dtype=float), np.array(correlations)
+        precisions.append(average_precision_score(truth > 1e-9, row[here]))
+    return np.array(hits, dtype=float), np.array(precisions)
 
 
+# %%
 assert min(truth.max() for truth in truths) > 0
-chance = np.mean([np.mean(truth > truth.max() - 1e-9) for truth in truths])
+found["drawn by chance"] = np.random.default_rng(0).random(T.shape)
 scores = {name: grades(values, truths, is_word) for name, values in found.items()}
-for name, (hits, correlations) in scores.items():
+chance = np.mean([np.mean(truth > truth.max() - 1e-9) for truth in truths])
+for name, (hits, precisions) in scores.items():
     top, low, high = mean_interval(hits)
-    print(f"{name:21} decisive {top:.2f} ({low:.2f} to {high:.2f}), rank correlation {correlations.mean():.2f}")
-print(f"a word drawn by chance {chance:.2f}")
+    print(f"{name:21} decisive {top:.2f} ({low:.2f} to {high:.2f}),", end=" ")
+    print(f"average precision {precisions.mean():.2f}")
+print(f"decisive by chance, exactly {chance:.2f}")
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.5))
-order = sorted(scores, key=lambda name: scores[name][0].mean())
+order = sorted(list(scores)[:-1], key=lambda name: scores[name][0].mean())
 for place, name in enumerate(order):
     top, low, high = mean_interval(scores[name][0])
     sees_output = name.startswith(("grad", "IG", "occ"))
     colour, hatch = (plots.POSITIVE, "//") if sees_output else (plots.ANCHOR, "")
-    ax.barh(place, top, color=colour, hatch=hatch, xerr=[[top - low], [high - top]], ecolor=plots.CONTEXT)
+    ax.barh(place, top, color=colour, hatch=hatch)
+    ax.plot([low, high], [place, place], color=plots.CONTEXT, lw=2)
 ax.axvline(chance, color="black", ls="dotted")
 ax.set_yticks(range(len(order)), order)
 ax.set(xlim=(0, 1), xlabel="share of mails whose strongest word is the decisive one")
 ax.set_title("dark: attention alone; hatched: sees the output", loc="center")
 ax.grid(axis="y", visible=False)
-plots.show(fig, "The last layer finds the decisive word of a third of the mails, the best methods of three quarters.")
+plots.show(fig, "The last layer finds the decisive word of a third of the mails, others more.")
 
 # %% [markdown]
-# Each bar is a share of 200 mails with its 95 % interval. Notice where attention stands: the last layer at the lower end, and value weights do not lift it; rollout and flow in the middle of the field. What the figure does not say: by how much two methods differ on the *same* mails. That takes pairs:
+# Each bar is a share of 200 mails with its 95 % interval. The last layer stands at the lower end, and value weights lift neither layer much. Rollout and flow stand in the middle; and for *which* words count they are among the best: average precision 0.95 and 0.97. What the figure does not say: by how much two methods differ on the *same* mails. That takes pairs:
 
 # %%
 for name in ("last layer", "value-weighted", "rollout", "flow"):
-    for rival in ("gradient x input", "IG, zero", "IG, unknown", "occlusion, unknown"):
+    for rival in ("gradient x input", "IG, zero", "occlusion, deleted", "IG, unknown"):
         gap = mean_interval(scores[rival][0] - scores[name][0])
         print(f"{rival:18} minus {name:14} {gap[0]:+.2f} ({gap[1]:+.2f} to {gap[2]:+.2f})")
 
+# %% [markdown]
+# The last layer loses against all four, clearly, with or without value weights. Rollout and flow lose against occlusion by deletion, are level with IG from zero, and if anything ahead of gradient x input. IG from the unknown word does best, but it was helped: in training, some words *without weight* became unknown, so this model was taught, by the planted rule, that an unknown word means nothing. No user can do that. Judge by deletion and by zero. And how much of rollout is its convention, the stream's half?
+
+# %%
+for share in (0, 0.25, 0.5, 0.75):
+    values = attention.token_weights(net, T, "rollout", residual=share)
+    hits, _ = grades(values, truths, is_word)
+    print(f"rollout, residual {share:.2f}: decisive {hits.mean():.2f}")
 
 # %% [markdown]
-# The last layer loses against all four, clearly, with or without value weights. Rollout and flow do not: they are level with IG from zero and if anything ahead of gradient x input. They lose against IG and occlusion with the unknown word, which means nothing to this model by training. Choose what stands for a missing word with as much care as the method.
+# Little, below three quarters. Next: is it hard because a mail *sums up* several words? Take 600 mails, and set those apart in which exactly one word counts:
+
+# %%
+more = encoded(held_out[:600])
+more_truths = [np.abs(world.truth.shapley(text).values) for text in held_out[:600]]
+one = np.array([np.sum(truth > 1e-9) == 1 for truth in more_truths])
+first, last = attention.maps(net, more).at_read().mean(axis=2)
+rolled = attention.token_weights(net, more, "rollout")
+words_here = ~np.isin(more, [0, *MARKS])
+
+# %%
+for name, values in {"last layer": last, "first layer": first, "rollout": rolled}.items():
+    hits, _ = grades(values, more_truths, words_here)
+    print(f"{name:11} one word: {hits[one].sum():.0f} of {one.sum()},", end=" ")
+    print(f"several: {hits[~one].mean():.2f}")
+
+
+# %% [markdown]
+# With a single word to find, the first layer shows it nearly always, rollout always; the last layer, on the vendor's screen, misses every second one. This model fetches its words in layer 1: the "last layer" was the wrong place to look, even for an easy mail.
 
 # %% [markdown]
 # ### Whose error is it?
@@ -420,75 +473,121 @@ def own_log_odds(texts):
 
 own = shapley.text(own_log_odds, mails[::5], n_coalitions=400)
 own_truths = [np.abs(result.values[0]) for result in own]
-agree = np.mean([a.argmax() == b.argmax() for a, b in zip(own_truths, truths[::5], strict=True)])
+both_truths = zip(own_truths, truths[::5], strict=True)
+agree = np.mean([a.argmax() == b.argmax() for a, b in both_truths])
 print(f"rule and network have the same decisive word: {agree:.2f}")
-for name in ("last layer", "rollout", "IG, zero", "IG, unknown", "occlusion, unknown"):
-    hits = [grades(found[name][::5], which, is_word[::5])[0].mean() for which in (own_truths, truths[::5])]
-    print(f"{name:19} decisive for the network {hits[0]:.2f}, by the rule {hits[1]:.2f}")
+for name in ("last layer", "rollout", "IG, zero", "IG, unknown", "occlusion, deleted"):
+    network, _ = grades(found[name][::5], own_truths, is_word[::5])
+    planted, _ = grades(found[name][::5], truths[::5], is_word[::5])
+    top, low, high = mean_interval(network)
+    print(f"{name:19} for the network {top:.2f} ({low:.2f} to {high:.2f}),", end=" ")
+    print(f"by the rule {planted.mean():.2f}")
 
 # %% [markdown]
-# Rule and network agree about the decisive word of 93 % of these mails, and it hardly matters which of the two you ask. The misses above are misses of the explanations, not of the model.
+# Rule and network agree about the decisive word of 93 % of these mails, and whichever you ask, the shares hardly change (by 0.03 at most; with 40 mails the intervals are wide). The model's own errors do not explain the misses above.
 
 # %% [markdown]
 # ### Sentences: one word to fetch
 #
-# The second model predicts the next word of sentences like "the old keys near the cabinet ...". By the rule only the first noun counts; nouns of the other number, **attractors**, tempt. Three hundred sentences with attractors, read just before the verb. First the model's own truth: swap each noun for its other number, which keeps the sentence a sentence.
+# The second model predicts the next word of sentences like "the old keys near the cabinet ...". By the rule only the first noun counts; nouns of the other number, **attractors**, tempt. Three hundred sentences with attractors, read just before the verb. Which verb follows is nearly free, so we ask for its *number* only: all singular verb forms against all plural ones. First the model's own truth: swap each noun for its other number, which keeps the sentence a sentence.
 
 # %%
 sentences = worlds.agreement(3000, random_state=5)
-rule, reader = sentences.truth, zoo.load("agreement-transformer")
+rule = sentences.truth
 S = sentences.X[rule.attractors(sentences.X) > 0][:300]
 subject, before_verb = rule.subject(S), rule.verb(S) - 1
-singular, plural = rule.verb_forms.T
 
 
-def plural_odds(tokens, patterns=None, model=reader):
-    z = attention.rerun(model, tokens, patterns or {}, position=before_verb)
-    return np.logaddexp.reduce(z[:, plural], axis=1) - np.logaddexp.reduce(z[:, singular], axis=1)
+def asking(model):  # of all next words only: singular or plural?
+    def two_answers(module, inputs, scores):
+        forms = [scores[..., form].logsumexp(-1) for form in rule.verb_forms.T]
+        return torch.stack(forms, -1)
+
+    model.register_forward_hook(two_answers)
+    return model
 
 
-print(f"right verb form: {np.mean((plural_odds(S) > 0) == rule.number(S)):.2f}")
+reader = asking(zoo.load("agreement-transformer"))
+odds_of_plural = log_odds(S, None, reader, before_verb)
+print(f"right number: {np.mean((odds_of_plural > 0) == rule.number(S)):.2f}")
 
 # %%
 number_of = rule.vocabulary.number
-other = {number_of(w): number_of(f"{w}s") for w in rule.vocabulary.words if f"{w}s" in rule.vocabulary.words}
+with_s = [w for w in rule.vocabulary.words if f"{w}s" in rule.vocabulary.words]
+nouns = [w for w in with_s if number_of(w) not in rule.verb_forms]
+other = {number_of(noun): number_of(f"{noun}s") for noun in nouns}
 other |= {plural_noun: noun for noun, plural_noun in other.items()}
-effect = np.zeros(rule.noun_positions(S).shape)
+effect = np.full(rule.noun_positions(S).shape, np.nan)  # NaN: no such noun
 for k, places in enumerate(rule.noun_positions(S).T):
     there, swapped = (places >= 0) & (places <= before_verb), S.copy()
     swapped[there, places[there]] = [other[noun] for noun in S[there, places[there]]]
-    effect[:, k] = np.abs(plural_odds(swapped) - plural_odds(S))
-print("mean change of log-odds when a noun is swapped:", effect.mean(axis=0).round(2))
-print(f"the subject moves them most: {np.mean(effect.argmax(axis=1) == 0):.2f}")
+    moved = np.abs(log_odds(swapped, None, reader, before_verb) - odds_of_plural)
+    effect[there, k] = moved[there]
+print("mean change of log-odds when noun 1, 2, 3 is swapped:", np.nanmean(effect, axis=0).round(2))
+print(f"the subject moves them most: {np.mean(np.nanargmax(effect, axis=1) == 0):.2f}")
 
 # %% [markdown]
-# Model and rule agree: the subject decides, always. Which methods say so? "Without" leaves out the word from which the model reads, usually an attractor:
+# Model and rule agree: the subject decides, always. Which methods say so, with which stand-in for a missing word? The second number leaves out the word from which the model reads, usually an attractor:
 
 # %%
-verbs = {"target": int(plural[0]), "against": int(singular[0]), "position": before_verb}
-pointed = {name: attention.token_weights(reader, S, name, position=before_verb) for name in attention.AGGREGATIONS}
-pointed["gradient x input"] = attention.gradient_x_input(reader, S, **verbs).values
-pointed["integrated gradients"] = attention.integrated_gradients(reader, S, **verbs, steps=30).values
-pointed["occlusion, 'the'"] = attention.occlusion(reader, S, **verbs, replacement=number_of("the")).values
+verbs = {"target": 1, "against": 0, "position": before_verb}
+pointed = {}
+for name in attention.AGGREGATIONS:
+    pointed[name] = attention.token_weights(reader, S, name, position=before_verb)
+for name, token in {"deleted": None, "'the'": number_of("the"), "padding": 0}.items():
+    result = attention.occlusion(reader, S, **verbs, replacement=token)
+    pointed[f"occlusion, {name}"] = result.values
+
+# %%
+mean_noun = reader.tokens.weight.detach().numpy()[list(other)].mean(axis=0)
+for name, baseline in {"zero": "zero", "'the'": number_of("the"), "mean noun": mean_noun}.items():
+    result = attention.integrated_gradients(reader, S, **verbs, baseline=baseline, steps=20)
+    pointed[f"IG, {name}"] = result.values
+
+
+# %%
+def strongest(values, among):
+    return np.where(among, np.abs(values), -1).argmax(axis=1)
+
+
 place = np.arange(S.shape[1])
 seen_words = place <= before_verb[:, None]
 others = seen_words & (place != before_verb[:, None])
 for name, values in pointed.items():
-    top, rest = (np.where(some, np.abs(values), -1).argmax(axis=1) == subject for some in (seen_words, others))
-    print(f"{name:21} strongest word is the subject: {top.mean():.2f}, without {rest.mean():.2f}")
+    top, rest = (np.mean(strongest(values, some) == subject) for some in (seen_words, others))
+    print(f"{name:19} subject first: {top:.2f}, without the reading word {rest:.2f}")
 print(f"by chance {np.mean(1 / seen_words.sum(axis=1)):.2f}")
+before_subject = subject - strongest(pointed["IG, zero"], seen_words)
+share = np.mean(before_subject[before_subject != 0] == 1)
+print(f"misses of IG, zero, that are the word before the subject: {share:.2f}")
 
 # %% [markdown]
-# Upside down. The last layer, nearly worst on mails, is right every time: one word must be fetched, and attention fetches it. Rollout and flow nearly always point at the word from which the model reads, since half of every layer is, by decree, its own stream. Occlusion errs there too, in every second sentence: after *the* no verb can follow. Swapping numbers was harmless.
+# Upside down. The last layer, nearly worst on mails, is right every time; what sees the output is anything from 0.02 to 0.93, depending on what stands for a missing word. Occlusion often points at the reading word; without it, it is nearly always right. IG is not, with any of three baselines, and why it likes the word before the subject we have not found out. Rollout and flow point at the reading word, by decree; without it they are right.
 #
-# **The verdict.** How often is the top-attended word the decisive one? In the last layer for 35 % of the mails (28 to 42; chance 5 %) and 100 % of the sentences.
+# Two doubts about our winner: the sentences all had attractors, and the four heads were averaged.
+
+# %%
+plain = sentences.X[rule.attractors(sentences.X) == 0][:300]
+plain_maps = attention.maps(reader, plain, position=rule.verb(plain) - 1)
+reader_maps = attention.maps(reader, S, position=before_verb)
+pairs = {"with attractors": (reader_maps, subject), "without": (plain_maps, rule.subject(plain))}
+for name, (seen_maps, at) in pairs.items():
+    rows = seen_maps.at_read()[1]
+    mean = np.mean(rows.mean(axis=1).argmax(axis=1) == at)
+    by_head = (rows.argmax(axis=2) == at[:, None]).mean(axis=0)
+    print(f"{name:15}: favourite is the subject {mean:.2f}, head by head {by_head.round(2)}")
+
+# %% [markdown]
+# One head does it, always. Without attractors, when all nouns have the subject's number, the mean has it as its favourite in 84 % only.
+#
+# **The verdict.** How often is the top-attended word the decisive one? In the last layer for 35 % of the mails (28 to 42; chance 5 %), and for 100 % of the sentences *with* attractors. It depends on the task, the layer and the head.
 
 # %% [markdown]
 # ## Break it
 #
 # ### High weight, no effect
 #
-# What tells the two models apart? Start with the built one. Criterion: the largest weight goes, the rest is scaled up, and the output changes by less than 0.01. The mute head:
+# Start with the built model. Criterion: the largest weight goes, the rest is scaled up, and the output changes by less than 0.01. The mute head:
 
 # %%
 layer, head = built.heads["mute"]
@@ -497,112 +596,164 @@ pattern[:, head] = copy_maps.without(0)[layer][:, head]
 looks = pattern[all_rows, head, read]
 assert np.all(looks[:, 0] == 0)
 assert np.allclose(looks.sum(axis=1), 1)  # all its weight now lies elsewhere
-before, after = (attention.rerun(built.model, X, p, position=read) for p in ({}, {layer: pattern}))
+before = attention.rerun(built.model, X, {}, position=read)
+after = attention.rerun(built.model, X, {layer: pattern}, position=read)
 print(f"all weight moved; largest change of any score: {np.abs(after - before).max():.2f}")
 for role in ("mute", "decoy", "induction"):
     layer, head = built.heads[role]
     print(f"{role:10} length written {lengths[layer][all_rows, head, read].max(axis=1).mean():.2f}")
 
 # %% [markdown]
-# Norms catch the mute head: weight 1.00, length 0.00. They do not catch the decoy, which writes as much as the induction head. Only the second experiment, an intervention, caught both (the table above: right when flat).
+# Norms catch the mute head: weight 1.00, length 0.00. They do not catch the decoy, which writes as much as the induction head. Only the second experiment, an intervention, caught both (the first table: right when flat).
 #
 # > **Pitfall. What a head writes is not what is read.** Value-weighted norms close one of two gaps. The other one needs the output.
 
 # %% [markdown]
 # ### "Attention is not explanation"
 #
-# Jain and Wallace (2019) shuffled attention weights and found predictions unmoved. Shuffled among *visible* keys, last layer, 50 times each, both our models:
+# Serrano and Smith (2019) removed weights, as you did in the story; Jain and Wallace (2019) shuffled them, and found predictions unmoved. Shuffled among *visible* keys, 20 times each, both our models, and both layers, for a last layer alone proves little:
 
 # %%
-shuffled = {
-    "mails": attention.permutations(net, T[:100], n_permutations=50),
-    "sentences": attention.permutations(reader, S[:100], n_permutations=50, position=before_verb[:100]),
+exact_net = zoo.load("messages-transformer").double()
+exact_reader = asking(zoo.load("agreement-transformer").double())
+cases = {
+    "mails": (net, exact_net, T, own_maps.read),
+    "sentences": (reader, exact_reader, S, before_verb),
 }
-fig, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), sharey=True)
-for (name, result), ax in zip(shuffled.items(), axes, strict=True):
+audit = {f"{name} {layer}": {} for name in cases for layer in (1, 2)}
+panels = {}
+
+# %%
+for name, (model, _, texts, position) in cases.items():
+    few = {"tokens": texts[:100], "position": position[:100]}
+    for layer in (0, 1):
+        result = attention.permutations(model, **few, layers=[layer], n_permutations=20)
+        row, panels[f"{name} {layer + 1}"] = audit[f"{name} {layer + 1}"], result
+        row["shuffled: answers kept"] = result.same_class.mean()
+        row["shuffled: change (TVD)"] = np.median(np.median(result.tvd, axis=1))
+
+# %%
+fig, axes = plt.subplots(1, 4, figsize=(9.6, 3.0), sharex=True, sharey=True)
+for (name, result), ax in zip(panels.items(), axes, strict=True):
     result.plot(ax)
-    ax.set_title(name)
-    typical = np.median(result.tvd, axis=1)
-    print(f"{name}: median change {np.median(typical):.2f}, same answer {result.same_class.mean():.2f}")
-plots.show(fig, "Shuffled attention hardly moves the mails; half of the sentences move far.")
+    ax.set(title=f"{name[:-2]}, layer {name[-1]}", xlim=(0, 0.8), xlabel="largest weight")
+    if ax is not axes[0]:
+        ax.set_ylabel("")
+    kept, change = audit[name].values()
+    print(f"{name}: median change {change:.2f}, answers kept {kept:.2f}")
+plots.show(fig, "Shuffles move mails in layer 1 and sentences in layer 2, the rest hardly.")
 
 # %% [markdown]
-# A dot is a text: to the right peaked attention, upwards outputs that a typical shuffle changes (total variation distance). Mails lie at the bottom, as in much of the paper's data. The sentences do not: shuffles change the next word of three in four. Next, their adversary: attention as different as possible (Jensen-Shannon divergence, at most 0.69) while the output moves by at most 0.01. (In double precision: a search by gradients then takes the same path on every machine.)
+# A dot is a text: to the right peaked attention, upwards outputs that a typical shuffle changes (total variation distance of the two answers). In one layer of each model nearly all dots lie on the floor. In layer 2 the sentences part: where a shuffle turns the number round, and where it does not. What the figure does not say: *which* words mattered. Next, their adversary: attention as different as possible (Jensen-Shannon divergence, at most 0.69) while the output moves by at most 0.01. (In double precision: a search by gradients then takes the same path on every machine.)
 
 # %%
-exact_net, exact_reader = zoo.load("messages-transformer").double(), zoo.load("agreement-transformer").double()
-fooled = {
-    "mails": attention.adversary(exact_net, T[:30]),
-    "sentences": attention.adversary(exact_reader, S[:30], position=before_verb[:30]),
-}
-for name, result in fooled.items():
-    table = result.to_frame()
-    moved = np.mean(table.top_before != table.top_after)
-    print(f"{name}: mean divergence {result.jsd.mean():.2f}, another favourite {moved:.2f}, output {result.tvd.max():.2f}")
+searched = {}
+for name, (_, exact, texts, position) in cases.items():
+    for layer in (0, 1):
+        few = {"tokens": texts[:20], "position": position[:20], "layer": layer}
+        result = attention.adversary(exact, **few, n_starts=1, steps=60)
+        table, row = result.to_frame(), audit[f"{name} {layer + 1}"]
+        searched[name, layer] = result
+        row["searched: divergence"] = result.jsd.mean()
+        row["searched: new favourite"] = np.mean(table.top_before != table.top_after)
+
 
 # %%
-k = int(np.argmax([len(words_of(t)) < 16 for t in T[:40]]))
-n = len(words_of(T[k]))
-shown = attention.adversary(exact_net, T[k : k + 1, :n])
+def show_rows(start=""):
+    frame = pd.DataFrame(audit)
+    print(frame[frame.index.str.startswith(start)].to_string(float_format="{:.2f}".format))
+
+
+show_rows("searched")
+for (name, layer), result in searched.items():
+    _, exact, texts, position = cases[name]
+    few, at = texts[:20], position[:20]
+    pattern = attention.maps(exact, few, position=at).values[layer].copy()
+    pattern[np.arange(20), :, at] = result.weights
+    before, after = (log_odds(few, p, exact, at) for p in (None, {layer: pattern}))
+    moved, size = np.abs(after - before).mean(), np.abs(before).mean()
+    print(f"{name} {layer + 1}: log-odds moved by {moved:.2f} of {size:.2f} on average")
+
+# %%
+example = int(np.argmax([len(words_of(t)) < 16 for t in T[:40]]))
+n = len(words_of(T[example]))
+shown = attention.adversary(exact_net, T[example : example + 1, :n])
 fig, ax = plt.subplots(figsize=(7.6, 3.2))
-shown.plot(ax, names=words_of(T[k]))
-ax.set_title(f"same answer, other attention: the output moves by {shown.tvd[0]:.2f}")
-plots.show(fig, "The adversary's bars stand where the model's own do not, with nearly the same output.")
-
-# %%
-free = attention.maps(exact_net, T[:30])
-pattern = free.values[1].copy()
-pattern[np.arange(30), :, free.read] = fooled["mails"].weights
-before, after = (log_odds(T[:30], p, exact_net) for p in (None, {1: pattern}))
-print(f"log-odds of mails moved by {np.abs(after - before).mean():.2f} of {np.abs(before).mean():.2f} on average")
+shown.plot(ax, names=words_of(T[example]))
+ax.set_title(f"layer 2, other attention: the probability of spam moves by {shown.tvd[0]:.3f}")
+plots.show(fig, "The adversary's bars stand where the model's do not, with nearly the same output.")
 
 # %% [markdown]
-# For the mails such attention is nearly always found. Weights that may be anything, the paper argued, cannot be why. (A probability near 0 or 1 forgives much, yet log-odds moved by only a tenth.) For half of the sentences another favourite was found too, at little more than half the divergence.
+# Other attention is found in *every* layer, with another favourite for most texts, and log-odds move by a fifth of their size at most. Weights that may be anything, the paper argued, cannot be why. But look again: it was found in the two layers whose shuffling did harm, too.
 
 # %% [markdown]
 # ### "Attention is not not explanation"
 #
-# Wiegreffe and Pinter (2019) answered. First, is attention *needed*? Replace it by equal weights. Where the answers stay, shuffles and adversaries prove nothing: there was nothing to explain. Second, the adversary is no model: its weights were searched text by text, not computed from queries and keys. So *train* one, with a single set of weights for all texts; we let only the last layer's queries and keys change, and judge it on unseen texts.
+# Wiegreffe and Pinter (2019) answered. First, is attention *needed*? Replace it by equal weights: where the answers stay, there was nothing to explain. Second, the adversary is no model: its weights were searched text by text, not computed from queries and keys. So *train* one, with a single set of weights for all texts; we let only one layer's queries and keys change, judge it on unseen texts, and repeat with three seeds.
 
 # %%
-flat_net, flat_reader = attention.maps(net, T), attention.maps(reader, S, position=before_verb)
-for name, odds, texts, m in (("mails", log_odds, T, flat_net), ("sentences", plural_odds, S, flat_reader)):
-    before = odds(texts)
-    for layers in ([1], [0], [0, 1]):
-        after = odds(texts, {layer: m.uniform()[layer] for layer in layers})
-        flattened = " and ".join(str(layer + 1) for layer in layers)
-        kept, moved = np.mean((after > 0) == (before > 0)), np.abs(after - before).mean()
-        print(
-            f"{name}, layer {flattened} flat: answers kept {kept:.2f},",
-            f"log-odds move by {moved:.2f} of {np.abs(before).mean():.2f}",
-        )
+for name, (model, _, texts, position) in cases.items():
+    flat = attention.maps(model, texts, position=position).uniform()
+    before = log_odds(texts, None, model, position)
+    for layer in (0, 1):
+        after = log_odds(texts, {layer: flat[layer]}, model, position)
+        audit[f"{name} {layer + 1}"]["flat: answers kept"] = np.mean((after > 0) == (before > 0))
+        audit[f"{name} {layer + 1}"]["flat: log-odds move by"] = np.abs(after - before).mean()
+    print(f"{name}: mean size of the log-odds {np.abs(before).mean():.2f}")
+show_rows("flat")
 
 # %%
-train_T = encoded(world.train[0][:1000])
+train_T = encoded(world.train[0][:2000])
+train_T = train_T[(train_T != 0).sum(axis=1) <= 24][:, :24]  # short mails: quicker
 train_S = sentences.X[rule.attractors(sentences.X) > 0][300:1300]
-trained = {
-    "mails": (exact_net, attention.trained_adversary(exact_net, train_T), T, None, log_odds),
-    "sentences": (
-        exact_reader,
-        attention.trained_adversary(exact_reader, train_S, position=rule.verb(train_S) - 1),
-        S,
-        before_verb,
-        plural_odds,
-    ),
-}
-for name, (model, adversary, texts, position, odds) in trained.items():
-    own_rows, new_rows = (attention.maps(m, texts, position=position).at_read()[1] for m in (model, adversary))
-    favourites = [rows.mean(axis=1).argmax(axis=1) for rows in (own_rows, new_rows)]
-    print(
-        f"{name}: divergence {attention.jsd(own_rows, new_rows).mean():.2f},",
-        f"same favourite {np.mean(favourites[0] == favourites[1]):.2f},",
-        f"same answer {np.mean((odds(texts, model=adversary) > 0) == (odds(texts) > 0)):.2f}",
-    )
+lessons = {"mails": (train_T, None), "sentences": (train_S, rule.verb(train_S) - 1)}
+
+
+def adversaries(name, layer, seeds=3):
+    texts, position = lessons[name]
+    few_steps = {"steps": 60, "batch_size": 16, "layer": layer, "position": position}
+    for seed in range(seeds):
+        yield attention.trained_adversary(cases[name][1], texts, **few_steps, random_state=seed)
+
+
+# %%
+def trained(name, layer):
+    _, exact, texts, position = cases[name]
+    own = attention.maps(exact, texts, position=position).at_read()[layer]
+    spam_or_plural, rows, kept = log_odds(texts, None, exact, position) > 0, [], []
+    for adversary in adversaries(name, layer):
+        rows.append(attention.maps(adversary, texts, position=position).at_read()[layer])
+        answers = log_odds(texts, None, adversary, position) > 0
+        kept.append(np.mean(answers == spam_or_plural))
+    tops = [r.mean(axis=1).argmax(axis=1) for r in (own, *rows)]
+    same = [np.mean(top == tops[0]) for top in tops[1:]]
+    row = audit[f"{name} {layer + 1}"]
+    row["trained: divergence"] = np.mean([attention.jsd(own, new).mean() for new in rows])
+    row["trained: answers kept, least"] = min(kept)
+    row["trained: same favourite, least"] = min(same)
+    row["trained: same favourite, most"] = max(same)
+    return own, *rows
+
+
+# %%
+mails_1 = trained("mails", 0)
+
+# %%
+mails_2 = trained("mails", 1)
+
+# %%
+sentences_1, sentences_2 = trained("sentences", 0), trained("sentences", 1)
+print("last layer of the sentences, weight on the subject, head by head:")
+for seed, rows in zip(("own", 0, 1, 2), sentences_2, strict=True):
+    print(f"{seed!s:>4}", rows[np.arange(len(S)), :, subject].mean(axis=0).round(2))
+
+# %%
+show_rows()
 
 # %% [markdown]
-# For mails the last layer is hardly needed: flat attention keeps 98 % of the answers and most of the scores. No adversary could fail; the vendor's map explains little. In the sentences it is. There the trained adversary moved weights too, but had to leave the favourite in place, every time. So the first paper describes our filter, the second our sentence model. First ask: is this attention needed? Only then: where does it look?
+# "mails 1" is layer 1. **Flat** and, nearly as well, **shuffled** tell the layers apart: mails need layer 1, sentences layer 2. **Searched and trained** do not: they find other attention everywhere (a little less in the last column). The favourite is not safe: with one seed it stays in all sentences, with another in none. What stays is most of the fourth head's weight on the subject; the mean hides it.
 #
-# > **Pitfall. An adversary shows that weights are not unique, not that they are unused.** Flatten, remove, measure.
+# > **Pitfall. An adversary shows that weights are not unique, not that they are unused.** One network per task: an example, no law.
 
 # %% [markdown]
 # ## On real data
@@ -621,24 +772,43 @@ print(f"{len(D)} paragraphs; attention on <s>, by layer and head:", share.round(
 print(f"flat attention would give {doc_maps.uniform()[0, :, :, queries, 0].mean():.2f}")
 
 # %% [markdown]
-# No sink, in any head: the first token gets about its flat share or less. The phenomenon is one of deeper models; do not quote it for a model you have not measured. What does the last position look at, then, and does it matter?
+# No sink, in any head: the first token gets about its flat share or less. This one, with its two layers, has none; whether yours has, measure. What does the last position look at, then, and does it matter?
 
 # %%
 own_p = attention.probabilities(attention.rerun(writer, D, {}))
-favourite = doc_maps.at_read()[1].mean(axis=1).argmax(axis=1)
-anywhere = np.random.default_rng(0).integers(0, D.shape[1], len(D))
-changes = {}
-for name, keys in {"its favourite": favourite, "a random position": anywhere, "<s>": 0}.items():
-    gone = attention.rerun(writer, D, {1: doc_maps.without(keys)[1]})
-    changes[name] = attention.tvd(own_p, attention.probabilities(gone))
-    print(f"last layer without {name:17}: output changes by {changes[name].mean():.2f}")
-flat_p = attention.probabilities(attention.rerun(writer, D, {1: doc_maps.uniform()[1]}))
-print(f"last layer flat: {attention.tvd(own_p, flat_p).mean():.2f}")
-gap = mean_interval(changes["its favourite"] - changes["a random position"])
-print("favourite minus random: {:+.2f} ({:+.2f} to {:+.2f})".format(*gap))
+
+
+def change(layer, pattern):
+    changed = attention.rerun(writer, D, {layer: pattern})
+    return attention.tvd(own_p, attention.probabilities(changed))
+
+
+def as_much_elsewhere(weights, rng):  # random other positions that together hold the top weight
+    is_top = weights == weights.max(axis=1, keepdims=True)
+    order = np.argsort(np.where(is_top, 2.0, rng.random(weights.shape)), axis=1)
+    part = np.take_along_axis(weights, order, axis=1)
+    gone = np.zeros(weights.shape, dtype=bool)
+    take = np.cumsum(part, axis=1) - part / 2 < weights.max(axis=1, keepdims=True)
+    np.put_along_axis(gone, order, take, axis=1)
+    return gone
+
+
+# %%
+rng = np.random.default_rng(0)
+for layer in (0, 1):
+    weights = doc_maps.at_read()[layer].mean(axis=1)
+    top = change(layer, doc_maps.without(weights.argmax(axis=1))[layer])
+    draws = [as_much_elsewhere(weights, rng) for _ in range(5)]
+    rest = np.mean([change(layer, doc_maps.without(gone)[layer]) for gone in draws], axis=0)
+    held = np.mean([(weights * gone).sum(axis=1).mean() for gone in draws])
+    flat = change(layer, doc_maps.uniform()[layer])
+    print(f"layer {layer + 1}, flat: {flat.mean():.2f}")
+    print(f"  without the favourite, weight {weights.max(axis=1).mean():.2f}: {top.mean():.2f}")
+    print(f"  without others, weight {held:.2f}: {rest.mean():.2f}")
+    print("  difference {:+.2f} ({:+.2f} to {:+.2f})".format(*mean_interval(top - rest)))
 
 # %% [markdown]
-# The favourite matters more than a random position, so the weights are not arbitrary; yet a next word rests on many positions at once. Beyond that nothing may be concluded: nobody planted a truth here. One sentence, with an attribution beside it:
+# Removed is the favourite, or as much weight from random other positions. In both layers the favourite matters more than the same weight elsewhere, so where it looks is not arbitrary; and layer 1 matters most. Beyond that nothing may be concluded: nobody planted a truth here. One sentence, with an attribution beside it:
 
 # %%
 text = "the function returns the mean of the array and the"
@@ -656,7 +826,8 @@ for name, values in (("attention", looked), ("integrated gradients", explained.v
 # **Bring your own.** Replace the model (any with our hook points), its tokens and the position to read from; or hand patterns of any other model, (layers, heads, l, l), to `attention.rollout` and `attention.flow`. Chapter 12 opens GPT-2 behind the same hook points.
 
 # %%
-my_model, my_name, my_text = writer, "docstrings-transformer", "the number of samples to draw from the"
+my_model, my_name = writer, "docstrings-transformer"
+my_text = "the number of samples to draw from the"
 
 my_tokens = zoo.encode(my_name, [my_text])
 my_maps = attention.maps(my_model, my_tokens)
@@ -666,24 +837,25 @@ for layer in range(len(my_maps.values)):
     change = attention.tvd(my_own, attention.probabilities(flat))[0]
     print(f"flat attention in layer {layer + 1} changes the output by {change:.2f}")
 my_top = attention.occlusion(my_model, my_tokens, replacement=prose.number("<unk>"))
-print("strongest by occlusion:", zoo.vocabulary(my_name).decode(my_tokens[0])[np.abs(my_top.values[0]).argmax()])
+my_words = zoo.vocabulary(my_name).decode(my_tokens[0])
+print("strongest by occlusion:", my_words[np.abs(my_top.values[0]).argmax()])
 
 # %% [markdown]
 # ## Strengths, limits, when not to use it
 #
-# **Strengths.** Attention is part of the computation, exact and free. It shows roads: where content *can* have come from. Where one item must be fetched, the layer that fetches shows it. And it can be edited, which turns it from a picture into an experiment.
+# **Strengths.** Attention is part of the computation, exact and free. It shows roads: where content *can* have come from. Where one item must be fetched, the layer that fetches showed it, and flattening finds that layer. And it can be edited, which turns it from a picture into an experiment.
 #
 # > **Pitfall. Attention to a position is not attention to a word.** After one layer a position holds a mixture. Rollout and flow account for that, and for nothing else.
 #
 # > **Pitfall. A plausible map is not a used one.** *no* was the favourite of the last layer, and that layer could do without it. Flatten first.
 #
-# > **Pitfall. Rollout assumes half.** Its residual share is a convention. Leave out the word from which the model reads, and say so.
+# > **Pitfall. Rollout assumes half.** Its residual share is a convention: shares up to a half gave the same on mails. But it puts the word from which the model reads on top. Leave that word out, and say so.
 #
 # > **Pitfall. An adversary is not a model.** It shows that weights are not unique. Whether they are needed, flat attention shows: here in the trained model, so that "needed" means by these weights; Wiegreffe and Pinter train a new model with equal weights, which may find another way.
 #
-# > **Pitfall. Two small models prove nothing about yours.** What carries over is the order of the experiments.
+# > **Pitfall. Two small models prove nothing about yours.** One training run each, two layers, planted rules. What carries over is the order of the experiments.
 #
-# **Leave it** when you want to know which words decided: occlusion and integrated gradients see the output, and with the unknown word they were right for three mails in four where the last layer's attention was right for one in three. For what a head *does*, go on to chapter 12.
+# **Leave it** when you want to know which words decided: occlusion and integrated gradients see the output. By deletion, occlusion was right for three mails in four, where the last layer's attention was right for one in three. But try two stand-ins for a missing word: in the sentences the choice decided. For what a head *does*, go on to chapter 12.
 
 # %% [markdown]
 # ## Exercises
@@ -776,16 +948,17 @@ ex.quiz("attention")
 # ## Take-away
 #
 # 1. Attention says where a head takes its mixture from. What it takes is in the values; whether anyone reads it, only the output knows.
-# 2. Before you read a layer's map as an explanation, flatten the layer. If the answers stay, close the map.
-# 3. The last layer's favourite was decisive for one mail in three and for every sentence. One word to fetch showed in attention; evidence summed up over a mail did not.
-# 4. Rollout and flow follow mixtures, and count half of every layer as "itself". They were better on mails and pointed at the wrong word in sentences.
-# 5. For words that decided, use what sees the output, state what stands for a missing word, and check that the replacement is still a text.
+# 2. Before you read a layer's map as an explanation, flatten the layer. If the answers stay, close the map. Adversaries cannot do this for you: they found other attention in every layer.
+# 3. The last layer's favourite was decisive for one mail in three, and for every sentence with attractors, thanks to one head. The layer that fetches shows the word: on mails that was the first layer.
+# 4. Rollout and flow follow mixtures, and count half of every layer as "itself". On mails they found which words count; elsewhere they pointed at the reading word until it was left out.
+# 5. For words that decided, use what sees the output, try more than one stand-in for a missing word, and check that the replacement is still a text.
 
 # %% [markdown]
 # ## Further reading
 #
 # - Vaswani et al. (2017), *Attention is all you need*, arXiv 1706.03762.
 # - Jain & Wallace (2019), *Attention is not explanation*, arXiv 1902.10186.
+# - Serrano & Smith (2019), *Is attention interpretable?*, ACL, arXiv 1906.03731. Weights removed in order of size.
 # - Wiegreffe & Pinter (2019), *Attention is not not explanation*, arXiv 1908.04626.
 # - Abnar & Zuidema (2020), *Quantifying attention flow in transformers*, arXiv 2005.00928.
 # - Kobayashi et al. (2020), *Attention is not only a weight: analyzing transformers with vector norms*, arXiv 2004.10102.

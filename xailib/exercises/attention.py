@@ -123,6 +123,10 @@ def _last_only(A: np.ndarray) -> np.ndarray:
     return (A[-1] + np.eye(A.shape[1])) / 2
 
 
+def _two_layers_only(A: np.ndarray) -> np.ndarray:
+    return rollout(A[:2])
+
+
 def _scaled_at_the_end(A: np.ndarray) -> np.ndarray:
     R = _product([layer + 0.5 * np.eye(len(layer)) for layer in A[::-1]])
     return R / R.sum(axis=1, keepdims=True)
@@ -136,6 +140,7 @@ _ROLLOUTS: dict[Callable[..., Any], str] = {
     _mean_of_layers: "You averaged the layers. What a later layer collects has been mixed by the earlier ones: multiply.",
     _entry_by_entry: "You multiplied entry by entry. Summing over the positions in between needs the matrix product.",
     _last_only: "That is the last layer alone: what it collects has been mixed before.",
+    _two_layers_only: "You used two layers, and this model has three: go through all of them, however many there are.",
     _scaled_at_the_end: "You added half an identity to a whole attention matrix: the shares are one half each, before you multiply.",
 }
 
@@ -198,6 +203,10 @@ def _squared(A: np.ndarray, v: np.ndarray, W: np.ndarray) -> np.ndarray:
     return written_norms(A, v, W) ** 2
 
 
+def _squared_but_for_the_weight(A: np.ndarray, v: np.ndarray, W: np.ndarray) -> np.ndarray:
+    return A * ((v @ W) ** 2).sum(axis=1)
+
+
 def _sum_of_sizes(A: np.ndarray, v: np.ndarray, W: np.ndarray) -> np.ndarray:
     return A * np.abs(v @ W).sum(axis=1)
 
@@ -216,8 +225,9 @@ _WRITTEN: dict[Callable[..., Any], str] = {
     _without_weights: "The attention weight is missing: a key that nobody looks at adds nothing.",
     _of_the_query: "You took the value of the position that looks. What is added is the value of the one that is looked at: scale the columns.",
     _squared: "These are squared lengths: take the root.",
-    _sum_of_sizes: "You added up absolute entries. The length of an arrow is the root of the sum of squares.",
-    _signed: "Entries of both signs have cancelled in your sum: an arrow's length is the root of the sum of squares.",
+    _squared_but_for_the_weight: "You multiplied the weight with a squared length: take the root of the sum of squares first.",
+    _sum_of_sizes: "You added up absolute entries. The length of a vector is the root of the sum of squares.",
+    _signed: "Entries of both signs have cancelled in your sum: a vector's length is the root of the sum of squares.",
     _scaled_rows: "You scaled the rows to 1. Leave the lengths as they are: their size is what the weights lack.",
 }
 
@@ -290,6 +300,21 @@ def _one_order_for_all(A: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return shuffled
 
 
+def _wheel(A: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    shuffled = A.copy()
+    for i in range(len(A)):
+        shuffled[i, : i + 1] = np.roll(A[i, : i + 1], rng.integers(0, i + 1))
+    return shuffled
+
+
+def _wheel_or_mirror(A: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    shuffled = _wheel(A, rng)
+    for i in range(len(A)):
+        if rng.random() < 0.5:
+            shuffled[i, : i + 1] = shuffled[i, : i + 1][::-1]
+    return shuffled
+
+
 def _turned_round(A: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array([np.append(row[: i + 1][::-1], row[i + 1 :]) for i, row in enumerate(A)])
 
@@ -323,6 +348,12 @@ def _check_shuffle(answer: Callable[..., Any], rng: np.random.Generator) -> None
         raise Mistake(
             f"The largest weight of the last row landed {where.tolist()} times on each place in 300 calls: all should be alike."
         )
+    orders = np.unique(draws[:, 3, :4], axis=0)
+    if len(orders) < 20:
+        wheel = np.array([np.roll(A[3, :4], k) for k in range(4)])
+        if all((order == wheel).all(axis=1).any() for order in orders):
+            raise Mistake("You turn each row like a wheel: the weights keep their neighbours. Draw one of all orders instead.")
+        raise Mistake(f"Four weights can stand in 24 orders; only {len(orders)} of them occurred in 300 calls.")
     together = [_first_comes_first(A[k], draws[:, k]) for k in (3, 4)]
     if abs(np.mean(together[0] == together[1]) - 0.5) > 0.3:
         raise Mistake("The rows move together: one order serves them all. Draw a new order for each row.")
@@ -404,6 +435,8 @@ def _check_divergence(answer: Callable[..., Any], rng: np.random.Generator) -> N
         if np.allclose(plain, wrong(p, q), rtol=1e-5, atol=1e-8):
             raise Mistake(message)
     if not np.allclose(plain, divergence(p, q), rtol=1e-6, atol=1e-9):
+        if np.allclose(plain, divergence(p, q), rtol=0.02, atol=1e-3):
+            raise Mistake("Close, but not exact: a small number added against log 0 changes the weights. Treat zeros apart.")
         raise Mistake("Take m = (p + q) / 2, then the mean of KL(p, m) and KL(q, m), KL(a, m) = sum of a log(a / m).")
     p[0], q[0] = [0.5, 0.5, 0, 0], [0, 0, 1, 0]
     with np.errstate(all="ignore"):
@@ -419,42 +452,57 @@ def _check_divergence(answer: Callable[..., Any], rng: np.random.Generator) -> N
 
 @cache
 def _mails() -> tuple[Any, np.ndarray, np.ndarray]:
-    """The classifier, the tokens of 300 held-out mails and their labels."""
+    """The classifier, the tokens of the held-out mails and their labels."""
     from xailib import worlds, zoo
 
     X, y = worlds.messages().test
-    return zoo.load("messages-transformer"), zoo.encode("messages-transformer", X[:300]), y[:300]
+    return zoo.load("messages-transformer"), zoo.encode("messages-transformer", X), y
+
+
+_UNSURE = 2.0  # log-odds
 
 
 @cache
 def _flattened() -> dict[str, float]:
-    """Shares of the 300 mails, for the answer and for what is easily measured instead."""
+    """Shares of mails: the answer, and what is easily measured instead."""
     from xailib import attention
 
     model, tokens, y = _mails()
     flat = attention.maps(model, tokens).uniform()
-    own = attention.rerun(model, tokens, {}).argmax(axis=1)
-    last, first, both = (
-        attention.rerun(model, tokens, {k: flat[k] for k in layers}).argmax(axis=1) for layers in ([1], [0], [0, 1])
-    )
-    return {
-        "last": float(np.mean(last == own)),
-        "first": float(np.mean(first == own)),
-        "both": float(np.mean(both == own)),
-        "right": float(np.mean(last == y)),
-        "base": float(np.mean(own == y)),
-    }
+    padded = np.full_like(flat[1], 1 / tokens.shape[1])
+    edits = {"own": {}, "last": {1: flat[1]}, "first": {0: flat[0]}, "padded": {1: padded}}
+    scores = {name: attention.rerun(model, tokens, edit) for name, edit in edits.items()}
+    odds = {name: z[:, 1] - z[:, 0] for name, z in scores.items()}
+    spam, unsure = {name: z > 0 for name, z in odds.items()}, np.abs(odds["own"]) < _UNSURE
+    shares = {name: np.mean((spam[name] == spam["own"])[unsure]) for name in ("last", "first", "padded")}
+    shares |= {"all": np.mean(spam["last"] == spam["own"]), "sure": np.mean((spam["last"] == spam["own"])[~unsure])}
+    shares |= {"right": np.mean((spam["last"] == y)[unsure]), "base": np.mean((spam["own"] == y)[unsure])}
+    after = np.abs(odds["last"]) < _UNSURE
+    shares["after"] = np.mean((spam["last"] == spam["own"])[after])
+    return {name: float(share) for name, share in shares.items()}
 
 
 def share_unmoved() -> float:
-    """Share of 300 held-out mails whose class stays when the last layer looks at all tokens alike."""
+    """Share of the held-out mails with log-odds between -2 and 2 whose class stays when the last layer looks at all alike."""
     from xailib import attention, worlds, zoo
 
     model = zoo.load("messages-transformer")
-    tokens = zoo.encode("messages-transformer", worlds.messages().test[0][:300])
+    tokens = zoo.encode("messages-transformer", worlds.messages().test[0])
     flat = attention.maps(model, tokens).uniform()
-    before, after = (attention.rerun(model, tokens, p).argmax(axis=1) for p in ({}, {1: flat[1]}))
-    return float(np.mean(before == after))
+    before, after = (np.diff(attention.rerun(model, tokens, p), axis=1)[:, 0] for p in ({}, {1: flat[1]}))
+    unsure = np.abs(before) < 2
+    return float(np.mean((before > 0)[unsure] == (after > 0)[unsure]))
+
+
+_SHARES = {
+    "all": "That is the share of *all* mails. Keep only those whose own log-odds lie between -2 and 2.",
+    "sure": "Those are the mails of which the filter is sure. Take the others.",
+    "first": "You flattened the first layer, number 0, or both: layers are counted from 0, and only the last one, 1, is meant.",
+    "padded": "Your equal weights reach the padding as well. `maps(...).uniform()` spreads them over what a row can see.",
+    "right": "You compared with the labels. The question is whether the *model's* answer stays.",
+    "base": "That is the model's accuracy on these mails, untouched. Compare its answers before and after.",
+    "after": "You chose the mails by their log-odds *after* the change. Choose by the untouched model.",
+}
 
 
 def _check_uniform(answer: float, rng: np.random.Generator) -> None:
@@ -463,19 +511,14 @@ def _check_uniform(answer: float, rng: np.random.Generator) -> None:
         raise Mistake("Give the share as a number from 0 to 1, not in percent.")
     if abs(answer - shares["last"]) <= 2e-3:
         return
-    named = {
-        "first": "You flattened the first layer, number 0: layers are counted from 0.",
-        "both": "That is with both layers flattened. Only the last one, layer 1, should look at all tokens alike.",
-        "right": "You compared with the labels. The question is whether the *model's* answer stays.",
-        "base": "That is the model's accuracy, untouched. Compare its answers before and after.",
-    }
-    for key, message in named.items():
+    for key, message in _SHARES.items():
         if abs(answer - shares[key]) <= 2e-3:
             raise Mistake(message)
     if abs(answer - (1 - shares["last"])) <= 2e-3:
         raise Mistake("That is the share of answers that *changed*.")
     raise Mistake(
-        "Use `maps(...).uniform()[1]` with `rerun(net, tokens, {1: ...})` on the first 300 held-out mails, and compare classes."
+        "Use `maps(...).uniform()[1]` with `rerun(net, tokens, {1: ...})`, and compare classes where the own log-odds lie "
+        "between -2 and 2."
     )
 
 
@@ -527,6 +570,11 @@ def _shares_of_flow(first: np.ndarray, last: np.ndarray, i: int) -> np.ndarray:
     return F / F.sum()
 
 
+def _stream_twice(first: np.ndarray, last: np.ndarray, i: int) -> np.ndarray:
+    half = np.eye(len(first)) / 2
+    return two_layer_flow(first / 2 + half, last / 2 + half, i)
+
+
 _FLOWS: dict[Callable[..., Any], str] = {
     _flow_as_rollout: "You multiplied the widths, which is rollout. A path of two pipes carries as much as the narrower one.",
     _widest: "You took the best path only. All paths that lead to a token carry at the same time: add them up.",
@@ -534,6 +582,7 @@ _FLOWS: dict[Callable[..., Any], str] = {
     _to_the_middle: "You summed over the tokens: that is what passes each middle position. Sum over the middle positions.",
     _layers_swapped: "The layers have changed places: from position i you go through the last layer first.",
     _column_of_last: "You took column i of the last layer. Row i says what position i looks at.",
+    _stream_twice: "You mixed the residual stream in a second time: both matrices hold half of it already.",
     _shares_of_flow: "Do not scale the flows to 1: each is a maximum of its own, with the pipes all to itself.",
 }
 
@@ -604,6 +653,7 @@ EXERCISES = [
             WrongAnswer(_mean_of_layers, "averages layers", "averaged the layers"),
             WrongAnswer(_entry_by_entry, "elementwise product", "entry by entry"),
             WrongAnswer(_last_only, "last layer only", "last layer alone"),
+            WrongAnswer(_two_layers_only, "two layers only", "however many there are"),
             WrongAnswer(_scaled_at_the_end, "wrong shares", "half an identity to a whole"),
             WrongAnswer(lambda A: rollout(A).T, "transposed", "have changed places"),
             WrongAnswer(lambda A: rollout(A)[-1], "last row only", "we need shape (5, 5)"),
@@ -619,11 +669,11 @@ EXERCISES = [
         passes="random heads, one key without value among them, get the right lengths",
         task=(
             "Write `written_norms(A, v, W)`: attention of one head (l, l), query by key; its values (l, k); its output projection (k, d). "
-            "Return the length of the arrow that each key adds to each query in the residual stream, (l, l)."
+            "Return, query by key, the length (Euclidean norm) of the vector that each key adds to the residual stream, (l, l)."
         ),
         hints=(
             "What would be added to the stream if only key j were looked at, with all the weight?",
-            "A number in front of an arrow stretches it: the length of A[i, j] f_j is A[i, j] times the length of f_j.",
+            "A number in front of a vector stretches it: the length of A[i, j] f_j is A[i, j] times the length of f_j.",
         ),
         reference=written_norms,
         check=_check_written,
@@ -631,7 +681,8 @@ EXERCISES = [
             WrongAnswer(_without_projection, "output projection forgotten", "inside the head"),
             WrongAnswer(_without_weights, "weights forgotten", "attention weight is missing"),
             WrongAnswer(_of_the_query, "value of the query", "the position that looks"),
-            WrongAnswer(_squared, "squared norms", "squared lengths"),
+            WrongAnswer(_squared, "squared norms", "are squared lengths"),
+            WrongAnswer(_squared_but_for_the_weight, "weight times squared norm", "with a squared length"),
             WrongAnswer(_sum_of_sizes, "sum of absolute values", "added up absolute entries"),
             WrongAnswer(_signed, "sum with signs", "have cancelled"),
             WrongAnswer(_scaled_rows, "scales rows to 1", "scaled the rows"),
@@ -645,7 +696,7 @@ EXERCISES = [
         level="core",
         difficulty=3,
         minutes=10,
-        passes="300 shuffles move every visible weight everywhere it may go, and nowhere else",
+        passes="300 shuffles put the visible weights of every row in all orders, and move none where it must not go",
         task=(
             "Write `shuffle_rows(A, rng)`: causal attention (l, l) and a numpy generator. Return a copy in which the weights of every row "
             "stand in random order, each row for itself. The model must stay causal: position i sees positions 0 to i."
@@ -665,6 +716,8 @@ EXERCISES = [
             WrongAnswer(lambda A, rng: rng.permutation(A), "shuffles the rows", "which row is where"),
             WrongAnswer(_one_row_only, "last row only", "never changes"),
             WrongAnswer(_one_order_for_all, "one order for all rows", "rows move together"),
+            WrongAnswer(_wheel, "cyclic shift", "like a wheel"),
+            WrongAnswer(_wheel_or_mirror, "few of all orders", "can stand in 24 orders"),
             WrongAnswer(_shuffle_positive_only, "visible means positive", "it is visible all the same"),
             WrongAnswer(
                 lambda A, rng: np.array(
@@ -703,6 +756,7 @@ EXERCISES = [
             WrongAnswer(_bits, "logarithm to base 2", "base 2"),
             WrongAnswer(_not_averaged, "sum instead of mean", "added, not averaged"),
             WrongAnswer(lambda p, q: divergence(p, q).mean(), "averages rows", "too little"),
+            WrongAnswer(lambda p, q: divergence(p + 1e-6, q + 1e-6), "small number against log 0", "Close, but not exact"),
             WrongAnswer(
                 lambda p, q: ((p * np.log(2 * p / (p + q))).sum(axis=1) + (q * np.log(2 * q / (p + q))).sum(axis=1)) / 2,
                 "0 log 0",
@@ -713,26 +767,32 @@ EXERCISES = [
     ),
     Exercise(
         name="uniform",
-        title="Predict what happens when the last layer looks everywhere",
+        title="Ask the unsure mails whether the last layer is needed",
         level="core",
         difficulty=3,
         minutes=8,
         passes="your share is right, up to 0.002",
         task=(
-            "Replace the attention of the mail classifier's **last** layer, number 1, by equal weights for all tokens, on the first 300 held-out "
-            "mails. **First write down your guess**: for what share does the predicted class stay? Then measure it."
+            "With the last layer flat, the mail classifier kept nearly all of its answers. But most mails lie far from the boundary. Take *all* "
+            "held-out mails whose log-odds, untouched, lie between -2 and 2, and replace the attention of the **last** layer, number 1, by equal "
+            "weights for all tokens. **First write down your guess**: for what share does the predicted class stay? Then measure it."
         ),
         hints=(
-            "What has the first layer done to the tokens before the last one collects them?",
-            "`attention.maps(net, tokens).uniform()[1]` is the pattern, `attention.rerun` runs with it; compare `argmax(axis=1)`.",
+            "An answer that stays may stay because nothing moved, or because the boundary was far away.",
+            "`attention.maps(net, tokens).uniform()[1]` is the pattern, `attention.rerun` runs with it; compare signs of the log-odds.",
         ),
         reference=share_unmoved,
         check=_check_uniform,
         wrong=[
-            WrongAnswer(98.0, "percent", "not in percent"),
-            WrongAnswer(0.777, "counts layers from 1", "layers are counted from 0"),
-            WrongAnswer(0.913, "compares with labels", "compared with the labels"),
-            WrongAnswer(0.02, "share that changed", "answers that *changed*"),
+            WrongAnswer(88.5, "percent", "not in percent"),
+            WrongAnswer(0.981, "all mails", "share of *all* mails"),
+            WrongAnswer(1.0, "the sure mails", "Take the others"),
+            WrongAnswer(0.619, "counts layers from 1, or flattens both", "You flattened the first layer"),
+            WrongAnswer(0.8945, "looks at padding", "reach the padding"),
+            WrongAnswer(0.688, "compares with labels", "compared with the labels"),
+            WrongAnswer(0.720, "accuracy", "model's accuracy"),
+            WrongAnswer(0.9245, "chooses by the changed model", "*after* the change"),
+            WrongAnswer(0.115, "share that changed", "answers that *changed*"),
             WrongAnswer(0.5, "measures something else", "compare classes"),
         ],
     ),
@@ -753,14 +813,14 @@ EXERCISES = [
         ),
         claims={
             "a": Claim(
-                "Setting the weight of a word to zero and scaling up the rest shows whether the model's answer depends on that weight.",
+                "Setting the weight of a word to zero *and scaling up the others* is an experiment: it shows what the answer does under this change of the weights.",
                 True,
-                "that is an intervention on the weight itself; with flat attention as a second one it found what the maps could not show.",
+                "two things change at once, so name both: the word loses, the others gain. By hand, a weight on nothing went and the output doubled. Still, it found what no map shows.",
             ),
             "b": Claim(
                 "An adversary found other attention with the same prediction, so attention never explains anything.",
                 False,
-                "such attention is searched for one text at a time, not computed by any model; where the model needs its attention, it is much harder to find, and the last layer's favourite was right.",
+                "such attention was found in all four layers, in those that are needed too: it shows that weights are not unique. In the sentences the last layer's favourite was the decisive word all the same.",
             ),
             "c": Claim(
                 "A head that puts all its weight on one token uses that token.",
@@ -775,17 +835,17 @@ EXERCISES = [
             "e": Claim(
                 "Rollout follows attention through all layers, so it is at least as good as the last layer alone.",
                 False,
-                "better on the mails, and nearly always wrong on the agreement sentences, where it points at the word from which the model reads.",
+                "better on the mails; on the agreement sentences, and in the built model, it points at the word from which the model reads, unless you leave that word out.",
             ),
             "f": Claim(
                 "Before reading a layer's attention as an explanation, replace it by equal weights: if the answers stay, it explains little of them.",
                 True,
-                "that is Wiegreffe and Pinter's first test; it tells the mail classifier's last layer from that of the agreement model.",
+                "that is Wiegreffe and Pinter's first test; it told the layers that are needed (mails 1, sentences 2) from those that are not, where adversaries could not.",
             ),
         },
         model_answer=(
             "Show attention maps as what they are: where each head took its mixture from. Before anyone reads them as reasons, flatten the layer: if the "
-            "answers stay, as for nearly all mails, its weights cannot be the reason. For the words that decided, use an attribution that sees the output, "
+            "answers stay, as they do for nearly all mails in the last layer, its weights cannot be the reason. For the words that decided, use an attribution that sees the output, "
             "occlusion or integrated gradients, state what stands for a missing word, and give the share of texts in which its first word was the decisive one."
         ),
     ),
@@ -813,6 +873,7 @@ EXERCISES = [
             WrongAnswer(_to_the_middle, "sums over tokens", "summed over the tokens"),
             WrongAnswer(_layers_swapped, "layers swapped", "layers have changed places"),
             WrongAnswer(_column_of_last, "column for row", "took column i"),
+            WrongAnswer(_stream_twice, "stream mixed in twice", "a second time"),
             WrongAnswer(_shares_of_flow, "scales flows to 1", "Do not scale the flows"),
         ],
         right=[_flow_by_loop, _flow_by_solver],

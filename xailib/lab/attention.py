@@ -50,13 +50,13 @@ def attention_editor() -> Playground:
         "weight": slider("its attention, %", 0, 100, 0, 5),
         "rows": choice("edit", [_READ_ROW, _EVERY_ROW]),
     }
-    sentence, prize = "keys ... door (is or are?)", "mail: a prize"
+    sentence, no_prize = "keys ... door (is or are?)", "mail: no prize"
     strip: list[dict[str, Any]] = [
         {"text": sentence, "layers": "layer 2"},
         {"text": sentence, "layers": "layer 2", "word": 12, "weight": 100},
         {"text": sentence, "layers": "layer 2", "shown": "rollout"},
-        {"text": prize, "layers": "layer 2", "word": 2},
-        {"text": prize, "rows": _EVERY_ROW, "word": 2},
+        {"text": no_prize, "layers": "layer 2", "word": 3},
+        {"text": no_prize, "layers": "layer 1", "rows": _EVERY_ROW, "word": 3},
     ]
     question = 'The word before the verb stops looking at "keys", in all heads of both layers. The log-odds of a plural verb ...'
     return Playground(
@@ -155,7 +155,7 @@ def _editing(text: _Text, layers: tuple[int, ...], edit: _SetWeight) -> Abstract
 
 
 def _compute(text: str, layers: str, heads: str, shown: str, word: int, weight: int, rows: str) -> Reading:
-    """Weights and log-odds before and after the edit; of two edited layers the last is shown."""
+    """Weights and log-odds before and after the edit; of two edited layers the last is shown, and named in the title."""
     it, edited_layers, chosen = _text(text), _LAYERS[layers], _heads(heads)
     before, score = _untouched(text, edited_layers[-1], chosen, shown)
     own = _untouched(text, edited_layers[-1], chosen, "attention")[0][word - 1]
@@ -165,10 +165,13 @@ def _compute(text: str, layers: str, heads: str, shown: str, word: int, weight: 
         f"{it.score}, untouched": f"{score:.2f}",
         f"{it.score}, edited": f"{new_score:.2f}",
         f'own attention to "{it.words[word - 1]}"': f"{100 * own:.0f} %",
-        "strongest word, untouched": it.words[int(before.argmax())],
+        "strongest token, untouched": it.words[int(before.argmax())],
         "words that count by the rule": ", ".join(np.array(it.words)[it.counts]),
     }
+    one_layer = shown in ("attention", "value-weighted")
+    where = f"layer {edited_layers[-1] + 1}, {heads}" if one_layer else "both layers, all heads"
     seen = {"text": text, "before": before, "after": after, "scores": (score, new_score), "shown": shown, "word": word}
+    seen["where"] = where
     return Reading(numbers, seen)
 
 
@@ -188,8 +191,9 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
     bars.set_xticks(places, labels, rotation=45, ha="right", fontsize=7 if small else 8)
     bars.set_ylabel(_SHOWN[data["shown"]])
     bars.set_ylim(0, 1.3 * max(data["before"].max(), data["after"].max()))  # room for the legend
-    bars.set_title(f'what "{it.words[-1]}" looks at; * counts by the rule', fontsize=9 if small else 10)
-    bars.legend(fontsize=7, loc="upper left", ncols=2)
+    read_at = "" if small else f', read at "{it.words[-1]}"'
+    bars.set_title(f"{data['where']}{read_at}; * counts by the rule", fontsize=8 if small else 10)
+    bars.legend(fontsize=7, loc="upper left", ncols=2, framealpha=1)
     before, after = data["scores"]
     line.axvline(0, color="black", lw=0.8)
     line.plot(before, 0.3, "o", color=plots.ANCHOR, ms=8)
