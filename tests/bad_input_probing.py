@@ -211,6 +211,20 @@ CASES: dict[str, Case] = {
         dict,
         {"what": [*choice(), Bad("no control task", "control", "give types")], "level": number(0, 1)},
     ),
+    "probing.Measurement.difference": Case(
+        probing.measure(A, Y, n_splits=2).difference,
+        lambda: {"other": probing.measure(A, Y, n_splits=2)},
+        {
+            "other": [
+                NOTHING,
+                TEXT,
+                Bad("an accuracy", 0.9),
+                Bad("other splits", probing.measure(A, Y, n_splits=3), "other must come from the same splits"),
+                Bad("other rows", probing.measure(A[:20], Y[:20], n_splits=2), "other must come from the same splits"),
+            ],
+            "level": number(0, 1),
+        },
+    ),
     "probing.Measurement.plot": Case(probing.measure(A, Y, n_splits=2).plot, dict, {"ax": AX}),
     "probing.detect": Case(
         probing.detect,
@@ -282,6 +296,10 @@ CASES: dict[str, Case] = {
         {
             "A": [*values(), Bad("equal means", np.repeat(A[::2], 2, axis=0), "same mean in A")],
             "y": [*LABELS, FEWER],
+            "within": [
+                *names("within"),
+                Bad("the property itself", Y, "within has a class without any 1 of y"),
+            ],
             "method": choice(),
             "max_directions": whole(0),
             "random_state": seed(),

@@ -318,6 +318,18 @@ def test_fewer_training_rows_train_fewer():
     assert few.overlap == many.overlap == 0.5
 
 
+def test_intervals_stay_within_what_is_possible_and_differences_are_paired():
+    first = probing.Measurement(np.array([1.0, 0.98, 1.0]), np.full(3, 0.5), np.ones(3), 1.0, 20, 10, 0.5, "linear probe")
+    second = probing.Measurement(np.array([0.95, 0.93, 0.95]), np.full(3, 0.5), None, np.nan, 20, 10, 0.5, "linear probe")
+    assert first.interval()[2] == 1
+    assert first.interval("gain")[2] == pytest.approx(first.interval()[0] - 0.5 + first.interval()[0] - first.interval()[1])
+    np.testing.assert_allclose(first.difference(second), 0.05)
+    shaken = probing.Measurement(np.array([0.8, 0.9, 0.7]), np.full(3, 0.5), None, np.nan, 20, 10, 0.5, "linear probe")
+    mean, low, high = first.difference(shaken)
+    d = first.accuracy - shaken.accuracy
+    assert high - mean == pytest.approx(mean - low) == pytest.approx(stats.t.ppf(0.975, 2) * d.std(ddof=1) * np.sqrt(1 / 3 + 0.5))
+
+
 @pytest.mark.full
 def test_the_interval_covers_the_expected_accuracy():
     """Over draws of the data: the interval holds what a probe trained on so many rows reaches on fresh ones, on average."""
@@ -527,6 +539,30 @@ def test_after_erasing_all_classes_have_one_mean(seed, n_classes):
     assert 0 < remover.removed_share(A) < 1
 
 
+@given(st.integers(0, 1000), st.integers(2, 4), st.integers(1, 3))
+@settings(deadline=None, max_examples=30)
+def test_within_another_property_its_direction_stays(seed, n_classes, n_held):
+    """y and the other property go together in the sample; within, the direction of y is its own, whatever the weights."""
+    rng = np.random.default_rng(seed)
+    cells = np.repeat(np.arange(n_classes * n_held), rng.integers(1, 30, n_classes * n_held))
+    y, held = cells % n_classes, cells // n_classes
+    axes = np.linalg.qr(rng.normal(size=(n_classes + n_held, n_classes + n_held)))[0]
+    A = axes[y] + 3 * axes[n_classes + held]
+    remover = probing.eraser(A, y, within=held)
+    assert len(remover.directions) == n_classes - 1
+    np.testing.assert_allclose(remover.directions @ axes[n_classes:].T, 0, atol=1e-10)
+    if n_held == 1:
+        V = probing.eraser(A, y).directions
+        np.testing.assert_allclose(remover.directions.T @ remover.directions, V.T @ V, atol=1e-10)
+
+
+def test_equal_means_bind_convex_losses_and_not_accuracy():
+    """One class at -1, -1 and 2, the other at 0: logistic regression says nothing, one threshold is right in 5 of 6."""
+    A, y = np.array([[-1.0], [-1], [2], [0], [0], [0]]), np.array([0, 0, 0, 1, 1, 1])
+    assert np.abs(LogisticRegression(C=1e6).fit(A, y).coef_).max() < 1e-6
+    assert np.mean((A[:, 0] > -0.5) == y) == 5 / 6
+
+
 def test_after_erasing_no_linear_probe_beats_a_constant_on_these_rows():
     """Equal means: the best log loss of any linear classifier is the entropy of the labels."""
     A, y = clouds(400, gap=3.0)
@@ -555,6 +591,12 @@ def test_inlp_goes_on_where_one_direction_is_not_enough():
     remover = probing.eraser(A, y, method="inlp")
     assert 2 <= len(remover.directions) <= 5
     assert len(probing.eraser(A, y, method="inlp", max_directions=1).directions) == 1
+
+
+def test_within_goes_with_means_only():
+    A, y = clouds(40, gap=3.0)
+    with pytest.raises(ValueError, match="within goes with method='mean' only"):
+        probing.eraser(A, y, within=np.arange(40) % 4 // 2, method="inlp")
 
 
 def test_nothing_to_erase_is_said():
@@ -657,12 +699,24 @@ def test_a_sweep_is_a_measurement_at_every_point():
         alone = probing.measure(probing.activations(model, tokens, point, 1), y, types=words, n_splits=3, random_state=seed)
         np.testing.assert_allclose(one.accuracy, alone.accuracy)
         np.testing.assert_allclose(one.control, alone.control)
-    assert found.untrained.shape == (2, 5)
+    assert found.untrained.shape == (2, 5, 3)
     frame = found.to_frame()
     np.testing.assert_allclose(frame["learnt"], frame["accuracy"] - frame["untrained"])
     assert {"selectivity", "selectivity_low", "learnt_high", "majority"} <= set(frame)
     assert "2 untrained networks" in repr(found)
     assert len(found.plot().get_xticks()) == 5
+
+
+def test_learnt_pairs_the_splits_and_allows_for_other_splits_and_networks():
+    """By hand, for two networks and three splits: both half-widths, at right angles."""
+    trained = probing.Measurement(np.array([0.9, 0.8, 0.7]), np.full(3, 0.5), None, np.nan, 20, 10, 0.5, "linear probe")
+    untrained = np.array([[0.6, 0.6, 0.4], [0.7, 0.5, 0.5]])
+    row = probing.Sweep({"embedded": trained}, untrained[:, None]).to_frame().iloc[0]
+    d = np.array([[0.3, 0.2, 0.3], [0.2, 0.3, 0.2]])
+    over_splits = stats.t.ppf(0.975, 2) * d.mean(axis=0).std(ddof=1) * np.sqrt(1 / 3 + 0.5)
+    over_networks = stats.t.ppf(0.975, 1) * d.mean(axis=1).std(ddof=1) / np.sqrt(2)
+    assert row["learnt"] == pytest.approx(0.25)
+    assert row["learnt_high"] - 0.25 == pytest.approx(np.hypot(over_splits, over_networks))
 
 
 def test_a_sweep_without_controls():

@@ -40,7 +40,7 @@ def labels_of(y: Any, name: str = "y") -> np.ndarray:
     """Labels as an array (n,) of whole numbers or texts, of at least two kinds."""
     labels = one_dimensional(y, name)
     if len(np.unique(labels)) < 2:
-        raise ValueError(f"{name} has one class only ({labels[0]!r}): a probe needs at least two to tell apart.")
+        raise ValueError(f"{name} has one class only ({labels[0].item()!r}): a probe needs at least two to tell apart.")
     return labels
 
 
@@ -223,14 +223,23 @@ def bits_of(p: np.ndarray, y: np.ndarray, t: int) -> float:
 # --- directions -------------------------------------------------------------------------------------------------------
 
 
-def between_means(A: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Orthonormal basis of the span of the class means' differences, (k, d)."""
-    means = np.array([A[y == label].mean(axis=0) for label in np.unique(y)]) - A.mean(axis=0)
+def between_means(A: np.ndarray, y: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Orthonormal basis of the span of the class means' differences within what is held fixed, averaged, (k, d)."""
+    means = np.mean([class_means(A[held == kind], y[held == kind], np.unique(y)) for kind in range(held.max() + 1)], axis=0)
     _, sizes, V = np.linalg.svd(means, full_matrices=False)
     kept = sizes > 1e-8 * max(np.abs(A - A.mean(axis=0)).max(), 1e-300)
     if not kept.any():
         raise ValueError("all classes of y have the same mean in A: there is no direction to take out.")
     return V[kept]
+
+
+def class_means(A: np.ndarray, y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Class means, counted from the middle of them, (classes, d)."""
+    missing = classes[~np.isin(classes, y)]
+    if len(missing):
+        raise ValueError(f"within has a class without any {missing[0].item()!r} of y: within it there is nothing to compare.")
+    means = np.array([A[y == label].mean(axis=0) for label in classes])
+    return means - means.mean(axis=0)
 
 
 def nullspaces(A: np.ndarray, y: np.ndarray, max_directions: int, rng: np.random.Generator) -> np.ndarray:

@@ -21,17 +21,19 @@ def bits_of_three() -> float:
 
 def _check_bits(answer: float, rng: np.random.Generator) -> None:
     named = {
-        4 * np.log(2): "These are nats, from the natural logarithm. One nat is 1.44 bits: use the logarithm to base 2.",
         4 / 3: "That is the mean per label. The code must send all three: add the costs up.",
         -4.0: "A cost is not negative: the logarithm of a probability is, so turn the sign.",
         13 / 8: "You added the probabilities. Costs add up, probabilities do not: take -log2 of each first.",
+        -np.log(1 / 16): "This is in nats: you took the natural logarithm. One nat is 1.44 bits: use the logarithm to base 2.",
+        1 / 16: "That is the probability of all three labels together. Its -log2 is the cost.",
+        5.0: "Count again: 1/8 is 1/2 three times over, so it costs 3 bits; and what is certain costs nothing, not 1 bit.",
         3.0: "One bit a label is what they cost without a probe. Each costs -log2 of its probability.",
         -np.log2(
             13 / 24
         ): "You took the logarithm of the mean probability. Each label is sent by itself: first the logarithm, then the sum.",
     }
     for value, message in named.items():
-        if abs(answer - value) < 1e-6:
+        if abs(answer - value) < 0.006:  # a rounded answer is the same slip
             raise Mistake(message)
     if abs(answer - bits_of_three()) > 1e-6:
         raise Mistake("Take -log2 of 1/2, of 1/8 and of 1, and add the three up.")
@@ -93,6 +95,46 @@ def _check_control(answer: Callable[..., Any], rng: np.random.Generator) -> None
         )
     if abs(share - 0.8) > 0.09:
         raise Mistake(f"The label 3 belongs to {share:.0%} of the types; drawn from y it would be near 80 %.")
+    _check_draws(answer, rng)
+
+
+def _check_draws(answer: Callable[..., Any], rng: np.random.Generator) -> None:
+    """What one toss cannot show: types far apart, frequencies of rows, draws that do not depend on each other."""
+    far = np.array([-(10**17), -1, 0, 10**17])
+    try:
+        labels = np.asarray(answer(far, np.array([3, 3, 3, 7]), np.random.default_rng(0)))
+    except Mistake as error:
+        raise Mistake(
+            "Types may be any whole numbers, such as -1 and 10**17: do not use them as places in an array. Number them first, with np.unique."
+        ) from error
+    if labels.shape != (4,):
+        raise Mistake(f"Four rows of four types need four labels, not shape {labels.shape}.")
+    types, y = np.repeat(np.arange(40), np.where(np.arange(40) < 20, 1, 9)), np.repeat([7, 3], [20, 180])
+    first = np.unique(types, return_index=True)[1]
+    tosses = [np.asarray(answer(types, y, np.random.default_rng(int(rng.integers(2**31))))) for _ in range(200)]
+    shares = [np.mean(toss[first] == 3) for toss in tosses]
+    if abs(np.mean(shares) - 0.9) > 0.2:
+        raise Mistake(
+            "Here 90 % of the rows have one label, but only half of the types. You drew with the frequencies of the types: draw from y, row by row."
+        )
+    if np.std(shares) < 0.02:  # independent: sqrt(0.9 * 0.1 / 40) = 0.047
+        raise Mistake(
+            "In every toss the same number of types has each label: you dealt them out. Every type is tossed by itself."
+        )
+
+
+def _as_places(types: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(y, types.max() + 1)[types]
+
+
+def _permuted(types: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    _, first, of_row = np.unique(types, return_index=True, return_inverse=True)
+    return rng.permutation(y[first])[of_row]
+
+
+def _dealt(types: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    kinds, of_row = np.unique(types, return_inverse=True)
+    return rng.permutation(np.quantile(y, (np.arange(len(kinds)) + 0.5) / len(kinds), method="inverted_cdf").astype(int))[of_row]
 
 
 def _per_row(types: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -151,6 +193,11 @@ def _check_selectivity(answer: Callable[..., Any], rng: np.random.Generator) -> 
         raise Mistake(f"One number is asked for, not an array of shape {got.shape}: average over the rows.")
     value = float(np.ravel(got)[0])
     if abs(value - wanted) < 1e-9:
+        turned = float(np.ravel(np.asarray(answer(by_probe, control, predicted, y)))[0])
+        if turned == 0:
+            raise Mistake("You cut at zero. A probe may read coins better than the property; a selectivity below zero says so.")
+        if abs(turned + wanted) > 1e-9:
+            raise Mistake("Where the control task is read better than the property, selectivity is negative: keep the sign.")
         return
     for wrong, message in named.items():
         if abs(value - wrong) < 1e-9:
@@ -216,6 +263,14 @@ def _check_code(answer: Callable[..., Any], rng: np.random.Generator) -> None:
         wanted / rows.sum(): "That is bits per label. The length of the code is the sum over all labels.",
         rows.sum() * np.log2(K) / wanted: "That is the compression. Here the code itself is asked for, in bits.",
         uniform + probe_nats * np.log(2): "Nats become bits by dividing by log(2), not by multiplying: one nat is 1.44 bits.",
+        rows[0]
+        + probe_nats
+        / np.log(2): "One bit a label is the uniform price of two classes. Here there are five: what does one of them cost?",
+        uniform
+        + (losses[1:] * rows[:-1]).sum()
+        / np.log(
+            2
+        ): "Losses and rows are shifted by one block: loss k belongs to the labels of block k, the probe to the blocks before.",
         rows[0] * K + probe_nats / np.log(2): "A label of 5 equally likely classes costs log2(5) bits, not 5.",
     }
     if abs(value - wanted) < 1e-6:
@@ -318,6 +373,10 @@ def _check_random(answer: float, rng: np.random.Generator) -> None:
         raise Mistake(
             "That is what a random network passes on to the place before the verb. Here the probe looks at the noun itself."
         )
+    if 0.82 < answer < 0.97:
+        raise Mistake(
+            "Too low: 28 nouns are 28 points in 64 dimensions, which a linear probe labels at will, and every test noun was seen in training. Do you probe at the noun, with all 1,200 sentences, split by row?"
+        )
     if abs(answer) <= 0.05:
         raise Mistake("That is what training added (the difference), or a selectivity. The accuracy itself is asked for.")
     raise Mistake(
@@ -341,7 +400,9 @@ EXERCISES = [
         reference=bits_of_three,
         check=_check_bits,
         wrong=[
-            WrongAnswer(4 * np.log(2), "natural logarithm", "These are nats"),
+            WrongAnswer(2.77, "natural logarithm", "This is in nats"),
+            WrongAnswer(1 / 16, "product of the probabilities", "probability of all three"),
+            WrongAnswer(5.0, "one bit for the certain label", "Count again"),
             WrongAnswer(4 / 3, "mean instead of sum", "mean per label"),
             WrongAnswer(-4.0, "sign forgotten", "A cost is not negative"),
             WrongAnswer(1.625, "adds probabilities", "You added the probabilities"),
@@ -373,6 +434,9 @@ EXERCISES = [
             WrongAnswer(_not_handed_on, "labels of types, not of rows", "One label per row"),
             WrongAnswer(_fixed_seed, "own seed", "nothing is random here"),
             WrongAnswer(lambda t, y, rng: np.full(len(t), y[0]), "one label for all", "These are not random"),
+            WrongAnswer(_as_places, "types as places in an array", "do not use them as places"),
+            WrongAnswer(_permuted, "frequencies of the types", "frequencies of the types"),
+            WrongAnswer(_dealt, "draws that depend on each other", "you dealt them out"),
             WrongAnswer(_modulo, "labels looked up by place", "cannot learn those by heart"),
         ],
         right=[_control_by_dictionary, _control_by_frequencies],
@@ -396,6 +460,8 @@ EXERCISES = [
         check=_check_selectivity,
         wrong=[
             WrongAnswer(lambda p, y, q, c: np.mean(q == c) - np.mean(p == y), "sign turned", "The sign is turned"),
+            WrongAnswer(lambda p, y, q, c: abs(np.mean(p == y) - np.mean(q == c)), "absolute value", "keep the sign"),
+            WrongAnswer(lambda p, y, q, c: max(np.mean(p == y) - np.mean(q == c), 0.0), "cut at zero", "You cut at zero"),
             WrongAnswer(lambda p, y, q, c: np.mean(p == y), "accuracy alone", "on the task alone"),
             WrongAnswer(
                 lambda p, y, q, c: np.mean(p == y) - np.bincount(y).max() / len(y),
@@ -445,6 +511,12 @@ EXERCISES = [
             ),
             WrongAnswer(
                 lambda a, n, K: n[0] * np.log2(K) + (a[1:] * n[1:]).sum() * np.log(2), "times log 2", "not by multiplying"
+            ),
+            WrongAnswer(
+                lambda a, n, K: n[0] + (a[1:] * n[1:]).sum() / np.log(2), "one bit whatever the classes", "of two classes"
+            ),
+            WrongAnswer(
+                lambda a, n, K: n[0] * np.log2(K) + (a[1:] * n[:-1]).sum() / np.log(2), "shifted by one block", "shifted by one"
             ),
             WrongAnswer(lambda a, n, K: n[0] * K + (a[1:] * n[1:]).sum() / np.log(2), "no logarithm", "not 5"),
         ],
@@ -516,7 +588,8 @@ EXERCISES = [
             WrongAnswer(0.7, "reads before the verb", "place before the verb"),
             WrongAnswer(99.8, "per cent", "not per cent"),
             WrongAnswer(0.0, "difference", "what training added"),
-            WrongAnswer(0.9, "something in between", "Untrained networks"),
+            WrongAnswer(0.9, "something in between", "Too low"),
+            WrongAnswer(0.3, "less than guessing", "Untrained networks"),
         ],
     ),
     Exercise(
@@ -541,19 +614,19 @@ EXERCISES = [
                 "an untrained network gives 1.00 too, and a coin per noun is read just as well: 28 nouns in 64 dimensions. What training added shows only when test nouns are new.",
             ),
             "b": Claim(
-                "Before the verb, in block 1, the verb's form depends on the direction between the class means: without it the network is right in about half of the sentences, without a random direction in all.",
+                "Before the verb, in block 1, the verb's form depends on the direction between the class means: without it nearly all verbs become plural, and the margin falls more than without any of 99 random directions, isotropic or drawn like the values.",
                 True,
-                "that is what the erasure measured, on other sentences than those that made the direction.",
+                "that is what the erasure measured, with both controls, on other sentences than those that made the direction.",
             ),
             "c": Claim(
                 "The last noun's number is read at every point before the verb, so it influences the verb.",
                 False,
-                "it was taken out at every point, and the network stayed right: readable is not used.",
+                "its direction, found within the classes of the subject's number, was taken out at every point, and the margin changed by 3 % at most, about as with random directions: readable is not used.",
             ),
             "d": Claim(
-                "The author was not found, with a test that finds a property followed in one sentence of five.",
+                "The author was not found, with a test that in block 1 nearly always finds a coin that agrees with the subject's number in six sentences of ten.",
                 True,
-                "not found together with the power of the test, at these points and for linear readers: so much can be said.",
+                "not found, together with the power of the test and the property for which it was measured: so much can be said. For a coin that follows some nouns the power was small.",
             ),
             "e": Claim(
                 "The author was not found, so no partner can ever find anything about authors in these values.",
@@ -563,14 +636,15 @@ EXERCISES = [
             "f": Claim(
                 "After the erasure in block 1 the number is gone from the values.",
                 False,
-                "an MLP reads it nearly without error. It is gone for linear readers, such as the network's output layer.",
+                "an MLP reads it nearly without error, and so in part does a linear classifier that counts errors. Linear probes with a convex loss do not, and the rest of this network does not.",
             ),
         },
         model_answer=(
             "The network carries the subject's number to the place before the verb in the attention of block 1 and needs it there: without one direction of "
-            "64 it gets every second verb wrong, without a random one none. The copy that a probe reads there in block 0 can be spared as long as there "
-            "are others; the last noun's number is needed at no point. The author was not found before the verb by linear probes, in a test that would have found a property followed "
-            "in one sentence of five; for real authors, who choose their words, the test must be made anew."
+            "64 nearly every verb becomes plural, and no random direction lowers the margin as much. The copy that a probe reads there in block 0 can be spared as long as "
+            "the subject's own place stands; the last noun's number, taken within the classes of the subject's, changes the margin about as much as random directions do. The author was not found before the verb by "
+            "linear probes, in a test that in block 1 would have found a coin that agrees with the subject's number in six sentences of ten, but hardly one that "
+            "follows some of the nouns; for real authors, who choose their words, the test must be made anew."
         ),
     ),
 ]

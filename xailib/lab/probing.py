@@ -11,7 +11,7 @@ from scipy import stats
 
 from xailib import plots
 from xailib._probes import TEST_SHARE
-from xailib.experiments.probing import HIDDEN, NETWORKS, POINTS, QUESTIONS, TRAINING_ROWS, bench
+from xailib.experiments.probing import HIDDEN, NETWORKS, POINTS, QUESTIONS, TRAINING_ROWS, bench, rows
 from xailib.lab.playground import Playground, Prediction, Reading, choice, slider, switch
 
 _PROBES = {"linear" if not hidden else f"MLP, {hidden} units": i for i, hidden in enumerate(HIDDEN)}
@@ -22,6 +22,7 @@ _CLIMBS, _STAYS, _FALLS = "climb towards the accuracy", "stay where it is", "fal
 def probe_bench() -> Playground:
     """What a probe reads, and what it would have read from coins: by point, by capacity, by the number of training rows."""
     bench()
+    _n_types()
     controls = {
         "question": choice("question", list(QUESTIONS)),
         "network": choice("network", list(NETWORKS)),
@@ -64,6 +65,12 @@ def _means() -> dict[str, np.ndarray]:
     return found
 
 
+@cache
+def _n_types() -> dict[str, int]:
+    """How many types the control task of each question has: only within a question are control tasks comparable."""
+    return {question: len(np.unique(rows(question)[3])) for question in QUESTIONS}
+
+
 def _at(name: str, rows: float, *place: int) -> Any:
     """A measurement between two measured numbers of training rows: a straight line over their logarithm."""
     curves = np.moveaxis(_means()[name][place], -1, 0)
@@ -88,10 +95,14 @@ def _compute(question: str, network: str, point: str, probe: str, rows: int, con
         width = _at("selectivity half", rows, q, n, i, k)
         numbers["selectivity"] = float(accuracy - numbers["control task"])
         numbers["selectivity, 95 %"] = f"{numbers['selectivity'] - width:.2f} to {numbers['selectivity'] + width:.2f}"
+        numbers["types of the control task"] = _n_types()[question]
     shown = ("accuracy", "control") if control else ("accuracy",)
     data = {
         "curves": {name: (_means()[name][q, n, i, k], _means()[f"{name} half"][q, n, i, k]) for name in shown},
-        "points": {name: [float(_at(name, rows, q, n, j, k)) for j in range(len(POINTS))] for name in shown},
+        "points": {
+            name: np.array([[_at(f"{name}{half}", rows, q, n, j, k) for j in range(len(POINTS))] for half in ("", " half")])
+            for name in shown
+        },
         "rows": rows,
         "chosen": i,
         "majority": numbers["most frequent label"],
@@ -117,17 +128,23 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=fixed)
     for name, (mean, half) in data["curves"].items():
         left.plot(TRAINING_ROWS, mean, ms=4, lw=1.4, label=_LABELS[name], **_STYLES[name])
-        left.vlines(TRAINING_ROWS, mean - half, mean + half, color=_STYLES[name]["color"], lw=1.4)
-        right.plot(data["points"][name], ms=5, lw=1.4, **_STYLES[name])
+        left.vlines(TRAINING_ROWS, mean - half, np.minimum(mean + half, 1), color=_STYLES[name]["color"], lw=1.4)
+        at_points, wide = data["points"][name]
+        right.plot(at_points, ms=5, lw=1.4, **_STYLES[name])
+        right.vlines(range(len(POINTS)), at_points - wide, np.minimum(at_points + wide, 1), color=_STYLES[name]["color"], lw=1.4)
     left.axvline(data["rows"], color=plots.TRUTH, lw=2)
     right.axvline(data["chosen"], color=plots.TRUTH, lw=2)
     for ax in (left, right):
         ax.axhline(data["majority"], color="black", lw=0.8)
-    left.set(xscale="log", ylim=(0.3, 1.05), xlabel="training sentences", ylabel="held-out accuracy")
+    left.set(xscale="log", ylim=(0.2, 1.05), xlabel="training sentences", ylabel="held-out accuracy")
     left.set_xticks([25, 100, 400], ["25", "100", "400"], minor=False)
     left.set_xticks([], minor=True)
-    left.legend(fontsize=7 if small else 8, loc="lower left")
-    right.set_xticks(range(len(POINTS)), [place.replace(" ", "\n") for place in _PLACES.values()], fontsize=7 if small else 8)
+    left.legend(fontsize=7 if small else 8, loc="lower left", ncols=2, borderpad=0.2, columnspacing=0.8, handlelength=1.2)
+    right.set_xticks(
+        range(len(POINTS)),
+        [place.replace(" ", "\n").replace("embedded", "em-\nbedded") for place in _PLACES.values()],
+        fontsize=7 if small else 8,
+    )
     right.set_xlabel(f"point, {data['rows']} sentences")
     left.set_title(f"{data['settings'][3]}, at {data['settings'][2]}", fontsize=9)
     right.set_title(f"{data['settings'][1]} network", fontsize=9)
