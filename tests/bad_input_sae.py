@@ -242,6 +242,11 @@ CASES: dict[str, Case] = {
         lambda: {"autoencoder": trained(), "activations": A},
         {"autoencoder": AUTOENCODER, "activations": [*rows(), Bad("all alike", np.ones((5, 4)))]},
     ),
+    "sae.thresholded": Case(
+        sae.thresholded,
+        lambda: {"autoencoder": trained(), "activations": A, "k": 2},
+        {"autoencoder": AUTOENCODER, "activations": rows(), "k": [*number(0, 6), Bad("zero", 0)]},
+    ),
     "sae.frontier": Case(
         sae.frontier,
         short(train=A, test=A, n_latents=6, strengths={"top-k": [1, 2], "relu": [0.1]}),

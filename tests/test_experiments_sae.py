@@ -33,6 +33,27 @@ def test_stored_toy_models_have_the_stored_loss():
             assert loss == pytest.approx(stored["loss"][i, 0, d], rel=0.06, abs=0.0015)  # it was measured on 8192 rows
 
 
+def test_the_stored_phase_diagram_holds_models_of_the_stored_loss():
+    stored = experiment.explorer()
+    p, importance = np.geomspace(0.02, 1, 12), np.geomspace(0.1, 10, 11)
+    assert stored["phase_weights"].shape == (12, 11, 2)
+    for i, j in ((2, 5), (6, 5), (11, 0)):
+        ideal = sae.phase_losses(p[i], importance[j]).iloc[0, 2:].min()
+        assert stored["phase_losses"][i, j] == pytest.approx(ideal, rel=0.1)
+        weights = np.sort(np.abs(stored["phase_weights"][i, j]))
+        assert weights[0] < 0.1 or weights[0] > 0.8  # nothing is half kept where the formula is clear
+
+
+def test_one_of_the_sizes_is_trained_again():
+    stored, again = experiment.explorer(), experiment.all_sizes(16)
+    assert set(again) == {name for name in stored if name.startswith("size_")}
+    for name in ("size_cosine", "size_matched", "size_explained"):
+        np.testing.assert_allclose(again[name], stored[name][0], atol=0.03)
+    # a feature without a latent counts as 0, so half of the latents means half of the mean
+    np.testing.assert_allclose(stored["size_cosine"][0], stored["size_matched"][0] / 2, atol=1e-6)
+    assert stored["peer_cosine"].shape == stored["peer_f1"].shape == (experiment.N_WORLDS,)
+
+
 def test_a_dictionary_is_trained_again():
     stored, i = experiment.explorer(), experiment.SIZES.index(8)
     again = experiment.dictionaries(8)
@@ -66,17 +87,20 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
             calls.append(name)
             if len(calls) == 4:
                 raise KeyboardInterrupt
-            return {"W" if name == "toys" else "cosine": np.ones(2)} if name != "dial" else {"bias": np.ones(2)}
+            return {f"of_{name}": np.ones(2)}
 
         return make
 
-    for name in ("toys", "dictionaries", "dial"):
+    parts = ("toys", "dictionaries", "all_sizes", "phase", "peer", "dial")
+    for name in parts:
         monkeypatch.setattr(experiment, name, part(name))
     with pytest.raises(KeyboardInterrupt):
         experiment.run()
     assert not (tmp_path / "data" / experiment.FILE).exists()
     experiment.run()
-    assert len(calls) == len(experiment.FEATURES) + len(experiment.SIZES) + 1 + 1  # the killed part twice, no other
+    assert (
+        len(calls) == len(experiment.FEATURES) + len(experiment.SIZES) + len(experiment.ALL_SIZES) + 3 + 1
+    )  # the killed part twice, no other
     with np.load(tmp_path / "data" / experiment.FILE) as stored:
-        assert sorted(stored.files) == ["W", "bias", "cosine"]
+        assert sorted(stored.files) == sorted(f"of_{name}" for name in parts)
     assert _cache.content_key("a") != _cache.content_key("b")

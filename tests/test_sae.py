@@ -386,6 +386,34 @@ def test_splits_counts_the_latents_that_speak_for_a_feature():
     assert sae.splits(latents, codes).tolist() == [2, 1, 0]
 
 
+@given(seed=st.integers(0, 200))
+@settings(deadline=None, max_examples=20)
+def test_a_perfect_code_is_never_called_split(seed: int):
+    """Nested features too: every firing of a child has its parent on, and still it speaks for the child."""
+    nested = sae.planted(3000, 12, 12, n_active=1.5, n_parents=2, children=3, random_state=seed)
+    assert sae.splits(nested.codes, nested.codes).tolist() == [1] * 12
+
+
+def test_two_features_on_one_direction_have_none_of_their_own():
+    toy = by_hand(np.array([[1.0, 0.9, 0, 0.1], [0, 0.1, 1, 0]]))
+    assert toy.represented.tolist() == [False, False, True, False]
+    assert toy.n_represented == 1
+    assert by_hand(np.array([[1.0, -1, 0, 0], [0, 0, 1, -1]])).n_represented == 4
+    toy.plot()
+    plt.close("all")
+
+
+def test_a_threshold_leaves_k_latents_on():
+    features = sae.planted(2000, 12, 10)
+    weak = sae.fit(features.activations, 12, kind="relu", l1=0.05, steps=300)
+    read = sae.thresholded(weak, features.activations, 1.5)
+    z, before = read.encode(features.activations), weak.encode(features.activations)
+    assert (z > 0).sum() == 3000
+    np.testing.assert_array_equal(z[z > 0], before[z > 0])
+    assert before[z == 0].max() <= z[z > 0].min()
+    assert weak.kind == "relu"
+
+
 def hand_made(D: np.ndarray, W: np.ndarray, b: float = 0.0) -> sae.SparseAutoencoder:
     return sae.SparseAutoencoder(W.T, np.full(len(D), b), D, np.zeros(D.shape[1]), "relu", np.nan, 0.1, 0.0, np.ones(1), 0)
 
@@ -438,13 +466,14 @@ def test_weak_firings_may_be_left_out_of_the_test():
     first = np.arange(200) < 100
     weak, strong = (sae.name_latents(z, words, first, above=share) for share in (0, 0.5))
     assert weak["name"][0] == strong["name"][0] == ("a",)
-    assert weak["recall"][0] == 0.5
-    assert strong["recall"][0] == 1
+    assert weak["precision"][0] == 0.5
+    assert strong["precision"][0] == 1
+    assert weak["recall"][0] == strong["recall"][0] == 1
 
 
 def test_scores_of_a_name_are_precision_recall_and_chance():
     score = sae.score_name([1.0, 1, 0, 0], np.array([True, False, True, True]))
-    assert (score.precision, score.recall) == (1 / 3, 1 / 2)
+    assert (score.precision, score.recall) == (1 / 2, 1 / 3)  # of two firings one fits; one of three named rows fires
     assert score.f1 == pytest.approx(2 / 5)
     assert score.chance == pytest.approx(2 / 3)
     everything = sae.score_name([1.0, 1, 0, 0], np.ones(4, dtype=bool))

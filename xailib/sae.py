@@ -8,7 +8,7 @@ and clamping what a latent does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,7 @@ __all__ = [
     "score_name",
     "splits",
     "steer",
+    "thresholded",
     "token_activations",
     "toy_model",
     "toy_models",
@@ -54,9 +55,11 @@ __all__ = [
 KINDS = ("relu", "top-k", "batch-top-k")
 #: a feature counts as represented in a toy model when its direction is at least so long (a feature of its own has length 1)
 REPRESENTED = 0.5
+#: two features with a larger cosine than this share a direction
+SHARED = 0.9
 #: how a trained pair of features in one dimension may end
 STATES = ("first only", "second only", "superposition", "other")
-#: a latent belongs to a planted feature when the feature is on in so many of its firings
+#: a latent speaks for a planted feature only when the feature is on in so many of its firings
 PRECISION = 0.8
 #: token number 0 of every vocabulary of the course
 PADDING = 0
@@ -90,9 +93,17 @@ class ToyModel:
         return np.linalg.norm(self.W, axis=0)
 
     @property
+    def represented(self) -> np.ndarray:
+        """Which features have a direction of their own, (n,): length 0.5 or more, and no other such direction beside it."""
+        kept, unit = self.norms >= REPRESENTED, self.W / np.maximum(self.norms, 1e-12)
+        near = unit.T @ unit > SHARED
+        np.fill_diagonal(near, False)
+        return np.asarray(kept & ~(near & kept).any(axis=1))
+
+    @property
     def n_represented(self) -> int:
-        """How many features have a direction of length 0.5 or more."""
-        return int((self.norms >= REPRESENTED).sum())
+        """How many features have a direction of their own; two that share one can not be told apart, and neither counts."""
+        return int(self.represented.sum())
 
     @property
     def interference(self) -> np.ndarray:
@@ -118,20 +129,25 @@ class ToyModel:
         from xailib import plots
 
         ax = plots.axes(ax, figsize=(3.2, 3.2))
-        tips = np.vstack([self.W, np.zeros_like(self.W)])[:2].T
+        tips, own = np.vstack([self.W, np.zeros_like(self.W)])[:2].T, self.represented
+        labels: dict[tuple[float, float], list[str]] = {}  # features on one direction share a label
         for i, (x, y) in enumerate(tips):
             kept = self.norms[i] >= REPRESENTED
             ax.plot(
                 [0, x],
                 [0, y],
-                color=plots.ANCHOR if kept else plots.CONTEXT,
+                color=plots.ANCHOR if own[i] else plots.NEGATIVE if kept else plots.CONTEXT,
                 lw=2 if kept else 1,
+                ls="-" if own[i] or not kept else "--",
                 marker="o",
                 ms=4,
                 markevery=[1],
             )
             if kept:
-                ax.text(1.18 * x, 1.18 * y, str(i + 1), ha="center", va="center", fontsize=9)
+                beside = [tip for tip in labels if np.dot(tip, (x, y)) > SHARED * np.linalg.norm(tip) * self.norms[i]]
+                labels.setdefault(beside[0] if beside else (x, y), []).append(str(i + 1))
+        for (x, y), numbers in labels.items():
+            ax.text(1.18 * x, 1.18 * y, ", ".join(numbers), ha="center", va="center", fontsize=9)
         ax.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xlabel="hidden dimension 1", ylabel="hidden dimension 2")
         return ax
 
@@ -388,7 +404,10 @@ class PhaseDiagram:
                 ax.plot(r, p, "s", ms=11, color=colours[shades[i, j]], markeredgecolor="none")
                 ax.text(r, p, "12S-"[shades[i, j]], ha="center", va="center", fontsize=7)
         edge = np.geomspace(self.importances.min(), self.importances.max(), 80)
-        ax.plot(edge, phase_boundary(edge), color=plots.ANCHOR, lw=2)
+        ax.plot(edge, phase_boundary(edge), color=plots.ANCHOR, lw=2, label="border of the formula")
+        for state, colour, letter in zip(STATES[:3], colours, "12S", strict=False):
+            ax.plot([], [], "s", ms=9, color=colour, label=f"{letter}: {state}")
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
         ax.set(xscale="log", yscale="log", xlabel="importance of feature 2 (feature 1: 1)", ylabel="density (share of inputs)")
         return ax
 
@@ -872,6 +891,38 @@ def evaluate(autoencoder: SparseAutoencoder, activations: Any) -> Fit:
     return Fit(float(1 - lost / total), float(on.sum(axis=1).mean()), float((~on.any(axis=0)).mean()), len(A))
 
 
+def thresholded(autoencoder: SparseAutoencoder, activations: Any, k: float) -> SparseAutoencoder:
+    """The same weights, read with a threshold: a latent is on where it exceeds what leaves k on in a row, on these activations.
+
+    Parameters
+    ----------
+    autoencoder : SparseAutoencoder of any kind
+    activations : (n, d), best those that trained it
+    k : float above 0, mean number of latents on in a row
+
+    Returns
+    -------
+    SparseAutoencoder
+        Of kind "batch-top-k", which is how that kind encodes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the activations do not fit, or k is not above 0 and below the number of latents.
+
+    Notes
+    -----
+    Kinds can be compared only with as many latents on: a weak penalty leaves many faint ones, which a threshold removes. No truth
+    is needed. Taught in chapter 13.
+    """
+    check.instance(autoencoder, SparseAutoencoder, "autoencoder")
+    check.number(k, "k", low=0, high=autoencoder.n_latents, open_low=True, open_high=True)
+    A = autoencoder._checked(activations)
+    z = np.maximum((A - autoencoder.bias) @ autoencoder.encoder + autoencoder.encoder_bias, 0)
+    threshold = float(np.sort(z, axis=None)[-max(1, round(k * len(z))) - 1])
+    return replace(autoencoder, kind="batch-top-k", k=float(k), l1=np.nan, threshold=threshold)
+
+
 def frontier(
     train: Any,
     test: Any,
@@ -1005,8 +1056,7 @@ def recovery(dictionary: Any, truth: Any, *, latents: Any = None, codes: Any = N
 
     Notes
     -----
-    Also called mean correlation coefficient of the dictionary. The assignment is exact (Hungarian method; Kuhn, 1955). Taught in
-    chapter 13.
+    The assignment is exact (Hungarian method; Kuhn, 1955). Taught in chapter 13.
 
     Examples
     --------
@@ -1107,8 +1157,8 @@ def splits(latents: Any, codes: Any, *, precision: float = PRECISION) -> np.ndar
     ----------
     latents : (n, m) and codes : (n, f), learnt and planted activity on the same rows
     precision : float in (0, 1]
-        A latent speaks for a feature when the feature is on in at least so many of its firings. Latents on in fewer than ten rows
-        are left out; one that qualifies for several features counts for the one that is on most often in its firings.
+        A latent speaks for the feature that it detects best (largest F1), if that feature is on in at least so many of its
+        firings. Latents on in fewer than ten rows are left out.
 
     Returns
     -------
@@ -1121,7 +1171,8 @@ def splits(latents: Any, codes: Any, *, precision: float = PRECISION) -> np.ndar
 
     Notes
     -----
-    Taught in chapter 13.
+    F1 and not precision decides, because features may be nested: a latent for *poodle* has a *dog* in all its firings, and still
+    it speaks for poodles. ``splits(codes, codes)`` is 1 for every feature that is on in ten rows. Taught in chapter 13.
 
     Examples
     --------
@@ -1134,10 +1185,11 @@ def splits(latents: Any, codes: Any, *, precision: float = PRECISION) -> np.ndar
         raise ValueError(f"latents have {len(z)} rows and codes {len(f)}: give both for the same rows.")
     check.number(precision, "precision", low=0, high=1, open_low=True)
     on, true = (z > 0).astype(float), (f > 0).astype(float)
-    fired = on.sum(axis=0)
-    share = np.divide(on.T @ true, fired[:, None], out=np.zeros((z.shape[1], f.shape[1])), where=fired[:, None] >= 10)
-    best = share.argmax(axis=1)[share.max(axis=1) >= precision]
-    return np.bincount(best, minlength=f.shape[1])
+    fired, hits = on.sum(axis=0), on.T @ true
+    f1 = 2 * hits / np.maximum(fired[:, None] + true.sum(axis=0), 1)
+    best = f1.argmax(axis=1)
+    enough = (fired >= 10) & (hits[np.arange(len(best)), best] >= precision * fired)
+    return np.bincount(best[enough], minlength=f.shape[1])
 
 
 def absorption(autoencoder: SparseAutoencoder, features: Planted) -> pd.DataFrame:
@@ -1197,12 +1249,12 @@ def absorption(autoencoder: SparseAutoencoder, features: Planted) -> pd.DataFram
 
 @dataclass(frozen=True)
 class NameScore:
-    """A name as a test for "the latent is on".
+    """The latent as a detector of what its name says.
 
     Attributes
     ----------
-    precision : share of the rows that fit the name in which the latent is on
-    recall : share of the rows in which the latent is on that fit the name
+    precision : share of the latent's firings that fit the name
+    recall : share of the rows that fit the name in which the latent fires
     f1 : their harmonic mean
     chance : F1 of a name that fits every row
     n_on, n_named : rows in which the latent is on, and rows that fit the name
@@ -1248,7 +1300,7 @@ def score_name(latent: Any, fits: Any) -> NameScore:
     named = np.asarray(fits)
     if named.dtype != bool or named.shape != z.shape:
         raise ValueError(f"fits must hold one True or False for each of the {len(z)} rows, not {check.shown(fits)}.")
-    f1, precision, recall = (float(v[0]) for v in _firing_scores((named)[:, None], (z > 0)[:, None]))
+    f1, precision, recall = (float(v[0]) for v in _firing_scores((z > 0)[:, None], named[:, None]))
     rate = float((z > 0).mean())
     return NameScore(precision, recall, f1, 2 * rate / (1 + rate), int((z > 0).sum()), int(named.sum()))
 

@@ -67,7 +67,9 @@ def test_firing_scores_are_sklearns():
     for score, ours in ((f1_score, found.f1), (precision_score, found.precision), (recall_score, found.recall)):
         np.testing.assert_allclose(ours, score(codes, latents, average=None))
     name = sae.score_name(latents[:, 0] * 1.0, codes[:, 0])
-    assert name.f1 == pytest.approx(f1_score(latents[:, 0], codes[:, 0]))
+    assert name.f1 == pytest.approx(f1_score(codes[:, 0], latents[:, 0]))
+    assert name.precision == pytest.approx(precision_score(codes[:, 0], latents[:, 0]))
+    assert name.recall == pytest.approx(recall_score(codes[:, 0], latents[:, 0]))
 
 
 def test_principal_components_are_sklearns():

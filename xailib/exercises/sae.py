@@ -54,7 +54,9 @@ def _check_pentagon(answer: float, rng: np.random.Generator) -> None:
     for value, message in named.items():
         if abs(answer - value) < 2e-3:
             raise Mistake(message)
-    if abs(answer - pentagon_error()) > 2e-3:
+    if 6e-4 < abs(answer - pentagon_error()) < 5e-3:
+        raise Mistake("Nearly: that is rounded too much. Three decimals, please.")
+    if abs(answer - pentagon_error()) > 6e-4:
         raise Mistake("The five readings are the cosines of 0, 72, 144, 216 and 288 degrees; cut at 0, subtract x, square, add.")
 
 
@@ -115,6 +117,24 @@ def _mean_over_pairs(D: np.ndarray, T: np.ndarray) -> float:
     return float(C[i, j].mean())
 
 
+def _half_normed(D: np.ndarray, T: np.ndarray) -> float:
+    """Only the learnt directions at length 1."""
+    C = T @ (D / np.linalg.norm(D, axis=1, keepdims=True)).T
+    i, j = linear_sum_assignment(-C)
+    return float(C[i, j].sum() / len(T))
+
+
+def _other_half_normed(D: np.ndarray, T: np.ndarray) -> float:
+    """Only the planted directions at length 1."""
+    C = (T / np.linalg.norm(T, axis=1, keepdims=True)) @ D.T
+    i, j = linear_sum_assignment(-C)
+    return float(C[i, j].sum() / len(T))
+
+
+def _mean_over_latents(D: np.ndarray, T: np.ndarray) -> float:
+    return matched_cosine(D, T) * len(T) / len(D)
+
+
 def _in_order(D: np.ndarray, T: np.ndarray) -> float:
     k = min(len(D), len(T))
     return float(np.diag(_cosines(D, T)[:k, :k]).sum() / len(T))
@@ -152,6 +172,9 @@ def _check_matched(answer: Function, rng: np.random.Generator) -> None:
         "Two features share one latent in your answer. Match one to one: a latent can speak for one feature only.": _best_each,
         "You took absolute values. A latent that points the other way can never be on for this feature: it is a miss.": _unsigned,
         "Those are scalar products, not cosines: divide by both lengths.": _plain_products,
+        "Only D has length 1 in your answer; the planted directions T may have any length too.": _half_normed,
+        "Only T has length 1 in your answer; the learnt directions D may have any length too.": _other_half_normed,
+        "You divided by the number of latents, m. The mean is over the planted features: divide by f.": _mean_over_latents,
         "linear_sum_assignment minimises: you found the worst matching. Give it minus the cosines, or maximize=True.": _minimal,
         "With fewer latents than features, a feature without a partner counts as 0: divide by the number of features.": (
             _mean_over_pairs
@@ -228,8 +251,11 @@ def _check_top_k(answer: Function, rng: np.random.Generator) -> None:
         found,
         {
             "That is where, not how much: keep the values of the latents that stay on.": (truth > 0).astype(float),
-            "You kept the k largest by absolute value. A latent is never negative: a large negative number is off.": (
+            "You kept the k largest by absolute value. A latent is never negative: what is below 0 is off.": (
                 _top_k_of_sizes(Z, k)
+            ),
+            "You chose the k largest by absolute value: a large negative number took a place from a positive one.": np.maximum(
+                _top_k_of_sizes(Z, k), 0
             ),
             "A row with fewer than k positive numbers keeps negative ones in your answer: cut at 0 as well.": (
                 _top_k_unrectified(Z, k)
@@ -361,6 +387,12 @@ def _check_gap(answer: Function, rng: np.random.Generator) -> None:
             "Those are strengths, not silence: how often is the latent exactly 0?": np.array(
                 latent[parent & ~child].mean() - latent[parent & child].mean()
             ),
+            "Your shares are of all rows with the parent on. Divide each by its own group: rows with the child, rows without.": (
+                np.array(((off & parent & child).sum() - (off & parent & ~child).sum()) / parent.sum())
+            ),
+            "You compared with all rows that have the parent on, and the child's own rows are among them: leave them out.": (
+                np.array(off[parent & child].mean() - off[parent].mean())
+            ),
             "You divided by all rows. The shares are of the rows with the child, and of those without.": np.array(
                 (off & parent & child).mean() - (off & parent & ~child).mean()
             ),
@@ -378,7 +410,7 @@ def represented() -> float:
     """How many of ten features a toy model with two dimensions keeps at density 0.01."""
     from xailib import sae
 
-    return float(sae.toy_model(10, 2, density=0.01, importance=0.95).n_represented)
+    return float(sae.toy_model(10, 2, density=0.01, importance=0.7).n_represented)
 
 
 def _check_represented(answer: float, rng: np.random.Generator) -> None:
@@ -395,10 +427,14 @@ def _check_represented(answer: float, rng: np.random.Generator) -> None:
         raise Mistake(
             "Rare collisions do not make all features fit: ten directions in a plane disturb each other *one at a time*."
         )
+    if 6 <= answer <= 9:
+        raise Mistake("Too many: neighbours closer than in a pentagon disturb each other even when only *one* of them is on.")
     if answer != int(answer) or not 0 <= answer <= 10:
-        raise Mistake("It is a whole number from 0 to 10: count the directions of length 0.5 or more.")
+        raise Mistake(
+            "It is a whole number from 0 to 10: count the directions of length 0.5 or more that no other feature shares."
+        )
     raise Mistake(
-        "Train it: `sae.toy_model(10, 2, density=0.01, importance=0.95)`, nothing else changed, and read `n_represented`."
+        "Train it: `sae.toy_model(10, 2, density=0.01, importance=0.7)`, nothing else changed, and read `n_represented`."
     )
 
 
@@ -428,6 +464,7 @@ EXERCISES = [
             WrongAnswer(0.309, "the cosine itself", "The error squares it"),
             WrongAnswer(1.191, "counts the feature itself", "counted feature 1 as lost"),
             WrongAnswer(0.4, "anything else", "cosines of 0, 72"),
+            WrongAnswer(0.19, "rounds to two decimals", "rounded too much"),
         ],
         right=[np.array(0.190983), (0.19098,)],
     ),
@@ -453,6 +490,9 @@ EXERCISES = [
             WrongAnswer(_best_each, "best latent for each feature", "Two features share one latent"),
             WrongAnswer(_unsigned, "absolute cosines", "absolute values"),
             WrongAnswer(_plain_products, "scalar products", "divide by both lengths"),
+            WrongAnswer(_half_normed, "T not at length 1", "Only D has length 1"),
+            WrongAnswer(_other_half_normed, "D not at length 1", "Only T has length 1"),
+            WrongAnswer(_mean_over_latents, "divides by the latents", "divided by the number of latents"),
             WrongAnswer(_minimal, "minimises", "the worst matching"),
             WrongAnswer(_mean_over_pairs, "divides by the pairs", "counts as 0"),
             WrongAnswer(_in_order, "compares in order", "come in no order"),
@@ -481,6 +521,7 @@ EXERCISES = [
         wrong=[
             WrongAnswer(lambda Z, k: (top_k(Z, k) > 0).astype(float), "returns the mask", "where, not how much"),
             WrongAnswer(_top_k_of_sizes, "absolute values", "by absolute value"),
+            WrongAnswer(lambda Z, k: np.maximum(_top_k_of_sizes(Z, k), 0), "absolute values, cut at 0", "took a place"),
             WrongAnswer(_top_k_unrectified, "keeps negative numbers", "cut at 0 as well"),
             WrongAnswer(_top_k_of_columns, "axis mixed up", "within a row"),
             WrongAnswer(_top_k_of_batch, "batch top-k", "batch top-k"),
@@ -544,9 +585,9 @@ EXERCISES = [
         minutes=6,
         passes="your measured count is right; the guess comes first",
         task=(
-            "Five features fitted into two dimensions at density 0.05. Now there are **ten** features, importances 1, 0.95, 0.9025 ..., each on in 1 "
-            "of 100 inputs. How many will have a direction of length 0.5 or more? **First write down your guess**, then train "
-            "`sae.toy_model(10, 2, density=0.01, importance=0.95)`."
+            "Five features fitted into two dimensions at density 0.05. Now there are **ten** features, importances 1, 0.7, 0.49 ..., each on in 1 "
+            "of 100 inputs: collisions hardly ever happen. How many will have a direction of their own, of length 0.5 or more? **First write down your "
+            "guess**, then train `sae.toy_model(10, 2, density=0.01, importance=0.7)`. (Other seeds and longer training end at the same number.)"
         ),
         hints=(
             "More directions stand closer together: neighbours disturb each other even when only one of them is on.",
@@ -559,6 +600,7 @@ EXERCISES = [
             WrongAnswer(4.0, "opposite pairs", "Two opposite ends"),
             WrongAnswer(10.0, "sparse means free", "do not make all features fit"),
             WrongAnswer(3.5, "not a count", "whole number"),
+            WrongAnswer(7.0, "more and more fit", "closer than in a pentagon"),
             WrongAnswer(3.0, "another setting", "Train it"),
         ],
     ),
@@ -591,6 +633,16 @@ EXERCISES = [
                 "divides by all rows",
                 "divided by all rows",
             ),
+            WrongAnswer(
+                lambda p, c, z: ((z == 0) & p & c).sum() / p.sum() - ((z == 0) & p & ~c).sum() / p.sum(),
+                "divides by the parent's rows",
+                "shares are of all rows with the parent on",
+            ),
+            WrongAnswer(
+                lambda p, c, z: (z == 0)[p & c].mean() - (z == 0)[p].mean(),
+                "compares with all of the parent's rows",
+                "leave them out",
+            ),
             WrongAnswer(lambda p, c, z: (z == 0)[p] * 1.0, "no difference", "One number is asked for"),
         ],
         right=[_gap_by_rows, _gap_by_counting],
@@ -614,25 +666,25 @@ EXERCISES = [
             "a": Claim(
                 "A good fifth of the latents at the embedding never fire on held-out mails, so the network has not learnt a fifth of the language.",
                 False,
-                "dead latents are a fact about the dictionary, which was made larger than needed; at the right size of the planted worlds they marked missed features, and there resampling helped.",
+                "dead latents are a fact about the dictionary, which was made larger than needed. Even a table of random numbers leaves some latents of such a dictionary dead.",
             ),
             "b": Claim(
                 "On planted features the autoencoder that explained most variance did not say best when features are on.",
                 True,
-                "the weak L1 penalty explained most, with several times as many latents on as there were features, and its F1 was the worst.",
+                "the weak L1 penalty explained most, with several times as many latents on as there were features, and its F1 was the worst; a threshold that left two on did not save it.",
             ),
             "c": Claim(
-                "The latent whose strongest examples are all one word, with precision 1.00, is the latent of that word.",
+                "The latent whose strongest examples are all one word, and which fires on every one of these words, is the latent of that word.",
                 False,
-                "the recall was about 0.1: nine of ten firings had other words. Top examples show the tip of what a latent does.",
+                "the recall was 1.00 and the precision about 0.1: nine of ten firings had other words. Top examples show the tip of what a latent does.",
             ),
             "d": Claim(
-                "The spam latent grows with the planted weights of the cue words, which nobody told the network or the autoencoder.",
+                "The spam latent grows with the planted weights of the cue words, though nobody gave the autoencoder a label or a weight.",
                 True,
-                "over all 39 cues the correlation of its activity (minus the ham latent's) with the weights is 0.98, and about 0.9 among the spam cues alone.",
+                "among the spam cues alone the correlation of its activity (minus the ham latent's) with the weights is about 0.9. The network saw labels drawn from these weights; the autoencoder saw activations only.",
             ),
             "e": Claim(
-                "Since clamping the latent moves the score and random directions of the same length do not, it is the best direction to steer with.",
+                "Since clamping the latent moves the score and the directions of most other latents hardly do, it is the best direction to steer with.",
                 False,
                 "the plain difference of means, nearly the same direction, moved the score more, and the paired difference is clear of zero.",
             ),
@@ -643,9 +695,9 @@ EXERCISES = [
             ),
         },
         model_answer=(
-            "At the embedding one latent fires on words that speak for spam, strongest on the strongest cues, and on held-out mails this description has "
-            "precision 1.00 and a recall of about 0.7 for weights above 1.5; the name of its top example has a recall of 0.1. Clamped at one neutral word it raises "
-            "the spam score smoothly, less than the mean difference does and far more than random directions. Other dictionaries, sizes and seeds cut the space "
+            "At the embedding one latent fires on words that speak for spam, strongest on the strongest cues; on held-out mails it has recall 1.00 for "
+            "weights above 1.5 and a precision of about 0.7, while the name of its top example has a precision of 0.1. Set to 0 where a cue word stands, it takes the "
+            "word's whole effect away; clamped at a neutral word it raises the spam score, less than the mean difference does. Other dictionaries, sizes and seeds cut the space "
             "elsewhere, so nothing here says that this latent is *the* unit in which the network thinks."
         ),
     ),
@@ -674,7 +726,7 @@ WARMUP = [
     Question(
         "Chapter 9: a concept's direction scores 0.8. Which comparison tells you whether that is much?",
         "The scores of random sets, treated in the same way",
-        "Random directions often score far from 0.5. Here random dictionaries and random directions will be the yardstick.",
+        "Random directions often score far from 0.5. Here random dictionaries, and a network of noise, will be the yardstick.",
         {
             "0.5, the score of no effect": "Single random directions score anything between 0 and 1: the null is wide.",
             "A t-test over repeated runs with the same pictures": "Those runs share pictures, so the test is far too sure.",
@@ -702,18 +754,18 @@ QUIZ = [
         },
     ),
     Question(
-        "A latent never fires. In a dictionary of the right size, what does that usually mean?",
+        "A latent never fires, in a dictionary with as many latents as there are features. What follows?",
         "Some feature has no latent of its own: a latent was wasted",
-        "With 32 latents for 32 features one dead latent is one missed feature, or two features share a latent. Starting it anew helped.",
+        "With 31 live latents for 32 features at least one is left out. The reverse does not hold: features were missed where no latent was dead.",
         {
             "The network does not have that feature": "The latent had no feature yet; the dictionary is at fault, not the network.",
-            "Nothing: dead latents are harmless": "In a dictionary that is too large, nearly so. At the right size the matched cosine fell by 0.06.",
+            "Nothing: dead latents are harmless": "In a dictionary that is too large, nearly so. At the right size the matched cosine was lower by 0.06 without starting them anew.",
         },
     ),
     Question(
         "The forty strongest examples of a latent are 'mum' and 'homework'. What is the next step before you call it the family-and-school latent?",
         "Apply the name to texts you have not looked at, and count both kinds of errors",
-        "Precision was 1.00 and recall 0.1: most of its firings had nothing to do with family or school.",
+        "Recall was 1.00 and precision 0.1 to 0.2: most of its firings had other words.",
         {
             "Look at forty more of the strongest": "More of the tip. Weak firings are where the name fails.",
             "Steer with it: if the score moves, the name is right": "Then it has an effect. On what it fires is another question.",

@@ -22,6 +22,7 @@ import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase, SubFigure
 
+from xailib import _validation as check
 from xailib import plots
 
 _WIDE = {"description_width": "initial"}
@@ -221,7 +222,7 @@ class Playground:
             if isinstance(control, Tiles):
                 control.click(value)
             elif isinstance(control, widgets.Dropdown):
-                control.set_state({"index": control.options.index(value)})
+                control.set_state({"index": control.options.index(check.one_of(value, name, control.options))})
             else:
                 control.set_state({"value": value})
         return self.text()

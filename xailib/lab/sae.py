@@ -45,7 +45,7 @@ def _compute_toy(rarity: int, features: int, equal: bool) -> Reading:
     toy = sae.ToyModel(W, b, stored.DENSITIES[rarity], importance, float(arrays["loss"][where]))
     numbers: dict[str, float | int | str] = {
         "density": toy.density,
-        "features with a direction": toy.n_represented,
+        "features with a direction of their own": toy.n_represented,
         "mean interference": float(toy.interference[toy.norms >= sae.REPRESENTED].mean()),
         "loss": toy.loss,
     }
@@ -54,21 +54,22 @@ def _compute_toy(rarity: int, features: int, equal: bool) -> Reading:
 
 def _draw_toy(reading: Reading, figure: FigureBase) -> None:
     toy = reading.data
-    plane, bars = figure.subplots(1, 2, width_ratios=[1.1, 1])
+    plane, bars = figure.subplots(1, 2, width_ratios=[1.7, 1])
     toy.plot(plane)
     plane.set_title("directions of the features", fontsize=9)
     kept = toy.norms >= sae.REPRESENTED
-    colours = np.where(kept, plots.ANCHOR, plots.CONTEXT)
+    colours = np.select([toy.represented, kept], [plots.ANCHOR, plots.NEGATIVE], plots.CONTEXT)
     bars.barh(np.arange(1, len(kept) + 1), toy.norms, color=colours, height=0.6)
     bars.axvline(sae.REPRESENTED, color="black", lw=0.8, ls="dotted")
     bars.set(xlim=(0, 1.5), yticks=range(1, len(kept) + 1), xlabel="length of the direction", ylabel="feature")
     bars.invert_yaxis()
-    bars.set_title(f"density {toy.density:g}", fontsize=9)
+    shared = " (dashed: shared)" if (kept & ~toy.represented).any() else ""
+    bars.set_title(f"density {toy.density:g}{shared}", fontsize=9)
 
 
 def _verdict_toy(reading: Reading, prediction: str | None) -> str:
-    toy, n = reading.data, int(reading.numbers["features with a direction"])
-    measured = f"{n} of {len(toy.norms)} features have a direction at density {toy.density:g}."
+    toy, n = reading.data, int(reading.numbers["features with a direction of their own"])
+    measured = f"{n} of {len(toy.norms)} features have a direction of their own at density {toy.density:g}."
     asked = toy.density == 0.3 and len(toy.norms) == 5
     if prediction is None or not asked:
         return f"{measured} The prediction was for five features at rarity 4: go there to see whether it holds."
@@ -120,9 +121,11 @@ def _draw_bench(reading: Reading, figure: FigureBase) -> None:
     order = np.argsort(-cosine, kind="stable")
     places = np.arange(1, len(order) + 1)
     ax.bar(places, cosine[order], color=plots.ANCHOR, width=0.7, label="matched cosine")
-    ax.plot(places, f1[order], "D", color=plots.POSITIVE, ms=5, label="F1 of firing")
+    has_latent = cosine[order] != 0  # with too few latents some features get none
+    ax.plot(places[has_latent], f1[order][has_latent], "D", color=plots.POSITIVE, ms=5, label="F1 of firing")
     ax.axhline(float(reading.numbers["explained variance"]), color=plots.TRUTH, ls="--", lw=1.5, label="explained variance")
     ax.set(ylim=(min(-0.05, float(cosine.min()) - 0.05), 1.3), xlabel="planted feature, best found first", xticks=places[::3])
+    ax.set_ylabel("cosine, F1 or share (0 to 1)", fontsize=8)
     ax.set_title(f"{size} latents, {k} on in a row", fontsize=9)
     small = isinstance(figure, SubFigure)
     ax.legend(fontsize=6.5 if small else 8, ncols=3, loc="upper center", columnspacing=1, handlelength=1.2)
@@ -153,7 +156,7 @@ def steering_dial() -> Playground:
     _filter()
     controls = {
         "latent": choice("latent", [_SPAM, _HAM, _WORD]),
-        "value": slider("clamped to (0: off)", 0, 4, 1, 0.25),
+        "value": slider("clamped to (on mails: 0 to 1.7)", 0, 4, 1, 0.25),
         "way": choice("move along", _WAYS),
     }
     strip: list[dict[str, Any]] = [
@@ -246,7 +249,7 @@ def _compute_dial(latent: str, value: float, way: str) -> Reading:
 def _draw_dial(reading: Reading, figure: FigureBase) -> None:
     before, after, latent, value, way = reading.data
     ax = figure.subplots()
-    ax.plot([-9, 9], [-9, 9], color=plots.CONTEXT, lw=1)
+    ax.plot([-9, 9], [-9, 9], color=plots.CONTEXT, lw=1, label="unchanged")
     changed = (after > 0) != (before > 0)
     ax.plot(before[~changed], after[~changed], "o", color=plots.ANCHOR, ms=4, label="same verdict")
     ax.plot(before[changed], after[changed], "D", color=plots.POSITIVE, ms=6, label="verdict changed")
