@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xailib import _cache
 from xailib.course.paths import DATA
 
@@ -64,6 +66,29 @@ def record(name: str, *, origin: str, licence: str, command: str, folder: Path |
     }
     text = json.dumps({**read(folder), name: entry}, indent=2, sort_keys=True) + "\n"
     _cache.write_atomically(folder / "MANIFEST.json", lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def ship_arrays(name: str, arrays: dict[str, np.ndarray], *, origin: str, command: str, folder: Path | None = None) -> None:
+    """Write measured arrays into one compressed file and enter it."""
+
+    def write(part: Path) -> None:
+        with open(part, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    _cache.write_atomically((folder or data_dir()) / name, write)
+    record(name, origin=origin, licence="CC-BY-4.0", command=command, folder=folder)
+
+
+def shipped_arrays(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a shipped file, once its hash was compared.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`verified`.
+    """
+    with np.load(verified(name), allow_pickle=False) as stored:
+        return {key: stored[key] for key in stored.files}
 
 
 def problems(folder: Path | None = None) -> list[str]:

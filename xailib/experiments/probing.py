@@ -18,6 +18,7 @@ from xailib import _cache, probing, worlds, zoo
 from xailib._progress import progress
 from xailib._training import one_thread
 from xailib.course import manifest
+from xailib.experiments import source_texts
 from xailib.zoo import cards
 
 __all__ = ["bench", "main"]
@@ -31,6 +32,8 @@ POINTS = ("embedded", "blocks.0.resid_mid", "blocks.0.resid_post", "blocks.1.res
 HIDDEN = (0, 16, 64)  # 0: a linear probe
 TRAINING_ROWS = (25, 50, 100, 200, 400, 800)
 ROWS, SPLITS = 1200, 5
+#: other code, other numbers: what was kept of an interrupted run is taken up by the same code only
+CODE = ("probing.py", "_probes.py", "experiments/probing.py", "worlds/agreement.py")
 
 
 @cache
@@ -45,8 +48,7 @@ def bench() -> dict[str, np.ndarray]:
     FileNotFoundError, ValueError
         If the file is missing or was changed; the message says how to make it again.
     """
-    with np.load(manifest.verified(FILE), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    return manifest.shipped_arrays(FILE)
 
 
 def rows(question: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -87,20 +89,14 @@ def run() -> None:
     found = []
     with one_thread():
         for names in progress(parts, len(parts), "points"):
-            key = _cache.content_key(weights, names, HIDDEN, TRAINING_ROWS, ROWS, SPLITS)
+            key = _cache.content_key(source_texts(*CODE), weights, names, HIDDEN, TRAINING_ROWS, ROWS, SPLITS)
             found.append(_cache.cached_arrays("probing-bench", key, partial(part, *names)))
     shape = (len(QUESTIONS), len(NETWORKS), len(POINTS), len(HIDDEN), len(TRAINING_ROWS), SPLITS)
     arrays: dict[str, Any] = {
         name: np.array([one[name] for one in found]).reshape(shape).astype(np.float32) for name in ("accuracy", "control")
     }
     arrays["majority"] = np.array([one["majority"] for one in found]).reshape(shape)[:, 0, 0, 0].astype(np.float32)
-    _cache.write_atomically(manifest.data_dir() / FILE, lambda to: _save(to, arrays))
-    manifest.record(FILE, origin=f"measured on {MODEL} and worlds.agreement()", licence="CC-BY-4.0", command=COMMAND)
-
-
-def _save(path: Any, arrays: dict[str, np.ndarray]) -> None:
-    with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    manifest.ship_arrays(FILE, arrays, origin=f"measured on {MODEL} and worlds.agreement()", command=COMMAND)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from xailib import _cache, sae, worlds, zoo
 from xailib._progress import progress
 from xailib.course import manifest
 from xailib.evaluation import mean_interval
+from xailib.experiments import source_texts
 from xailib.zoo import cards
 
 __all__ = ["explorer", "main"]
@@ -45,6 +46,8 @@ PEER: dict[str, Any] = {"alpha": 0.2, "batch_size": 256, "max_iter": 15, "fit_al
 #: the dial: a dictionary of the mail filter's embedding
 MODEL, PLACE, MAILS = "messages-transformer", "embedded", 750
 DIAL = {"n_latents": 192, "k": 2}
+#: other code, other numbers: what was kept of an interrupted run is taken up by the same code only
+CODE = ("sae.py", "_sae_training.py", "experiments/sae.py", "worlds/messages.py")
 
 
 @cache
@@ -63,8 +66,7 @@ def explorer() -> dict[str, np.ndarray]:
     FileNotFoundError, ValueError
         If the file is missing or was changed; the message says how to make it again.
     """
-    with np.load(manifest.verified(FILE), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    return manifest.shipped_arrays(FILE)
 
 
 def toys(n: int) -> dict[str, np.ndarray]:
@@ -177,7 +179,7 @@ def run() -> None:
     ]
     parts = [part for group in [*groups, alone] for part in group]
     made = iter(
-        _cache.cached_arrays("sae-explorer", _cache.content_key(repr(key)), make)
+        _cache.cached_arrays("sae-explorer", _cache.content_key(source_texts(*CODE), repr(key)), make)
         for key, make in progress(parts, len(parts), "trainings")
     )
     arrays: dict[str, np.ndarray] = {}
@@ -187,13 +189,7 @@ def run() -> None:
     for one in made:
         arrays |= one
     arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
-    _cache.write_atomically(manifest.data_dir() / FILE, lambda to: _save(to, arrays))
-    manifest.record(FILE, origin=f"toy models, planted features and {MODEL}", licence="CC-BY-4.0", command=COMMAND)
-
-
-def _save(path: Any, arrays: dict[str, np.ndarray]) -> None:
-    with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    manifest.ship_arrays(FILE, arrays, origin=f"toy models, planted features and {MODEL}", command=COMMAND)
 
 
 def main() -> None:

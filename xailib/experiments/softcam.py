@@ -17,7 +17,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from tqdm.auto import tqdm
 from xailib import _cache, evaluation, saliency, softcam
 from xailib._training import one_thread
 from xailib.course import manifest
+from xailib.experiments import source_texts
 from xailib.models import batched, predictor
 from xailib.results import Heatmap
 from xailib.worlds import real
@@ -43,6 +43,7 @@ __all__ = ["explorer", "main", "paired", "path", "results", "table"]
 
 TABLE, EXPLORER = "softcam_fundus.json", "softcam_explorer.npz"
 COMMAND = "python -m xailib.experiments.softcam"
+ORIGIN = "measured on worlds.fundus()"
 VALIDATION = -1  # the world on which strengths are chosen
 DISEASED = 1  # the class whose maps are judged
 RULE = (
@@ -145,8 +146,7 @@ def explorer() -> dict[str, np.ndarray]:
     (12,), ``pictures`` (12,) numbers in the tuning world, ``evidence`` (a, b, 12, 2, 12, 12) float16, and (a, b) each:
     ``accuracy``, ``auc``, ``missed``, ``missed_faint``, ``precision``, ``sensitivity``, ``positive_share``.
     """
-    with np.load(manifest.verified(EXPLORER), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    return manifest.shipped_arrays(EXPLORER)
 
 
 # --- training: everything of one seed ---
@@ -385,8 +385,7 @@ def _remembered(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]
 
 
 def _source_texts() -> list[str]:
-    names = ("evaluation.py", "saliency.py", "softcam.py", "experiments/softcam.py")
-    return [files("xailib").joinpath(name).read_text(encoding="utf-8") for name in names]
+    return source_texts("evaluation.py", "saliency.py", "softcam.py", "experiments/softcam.py")
 
 
 # --- how strong the penalties are ---
@@ -516,8 +515,7 @@ def _row(values: Sequence[float | None], **names: Any) -> dict[str, Any]:
 def run(settings: Settings, folder: Path) -> dict[str, Any]:
     """The whole experiment; writes the table and the explorer's arrays into ``folder`` and registers them."""
     found = grid(settings)
-    _cache.write_atomically(folder / EXPLORER, partial(_save_arrays, found))
-    _register(EXPLORER, folder)
+    manifest.ship_arrays(EXPLORER, found, origin=ORIGIN, command=COMMAND, folder=folder)
     strengths = choose(found)
     per_seed = [measure(s, strengths, settings) for s in tqdm(settings.seeds, desc="seeds", unit="seed", disable=None)]
     stored = {
@@ -532,17 +530,8 @@ def run(settings: Settings, folder: Path) -> dict[str, Any]:
     }
     text = json.dumps(stored, indent=1) + "\n"
     _cache.write_atomically(folder / TABLE, lambda part: part.write_text(text, encoding="utf-8"))
-    _register(TABLE, folder)
+    manifest.record(TABLE, origin=ORIGIN, licence="CC-BY-4.0", command=COMMAND, folder=folder)
     return stored
-
-
-def _save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
-    with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-
-
-def _register(name: str, folder: Path) -> None:
-    manifest.record(name, origin="measured on worlds.fundus()", licence="CC-BY-4.0", command=COMMAND, folder=folder)
 
 
 def cifar10(n: int = 2000, epochs: int = 3, *, l1: float = 1e-4, size: int = 128) -> dict[str, float]:
