@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from xailib import lab
 from xailib.lab.playground import Playground, Prediction, Reading, Tiles, choice, slider, switch, tiles
@@ -49,6 +51,13 @@ def test_every_control_works_at_its_ends(name: str, playgrounds: dict[str, Playg
             assert "do not work" not in playground.readout.value, (control_name, value, playground.readout.value)
             seen.add((playground.picture.value, text.split("readings:")[1]))
         assert len(seen) > 1, f"control {control_name} changes neither the picture nor the numbers"
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_picture_is_narrow_enough_to_stand_beside_the_controls(name: str, playgrounds: dict[str, Playground]) -> None:
+    """A notebook page is about 960 pixels wide; a wider picture slips below the controls, often off the screen."""
+    with Image.open(BytesIO(made(name, playgrounds).picture.value)) as picture:
+        assert picture.width <= 660
 
 
 @pytest.mark.parametrize("name", LABS)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ def sha256(path: Path) -> str:
 def content_key(*parts: object) -> str:
     """Short key from source text and settings: another text, another key."""
     return hashlib.sha256("\x00".join(map(repr, parts)).encode()).hexdigest()[:20]
+
+
+def source_texts(*names: str) -> list[str]:
+    """The text of some of the package's files: what is kept belongs to the code that made it."""
+    return [files("xailib").joinpath(name).read_text(encoding="utf-8") for name in names]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

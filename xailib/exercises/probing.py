@@ -231,7 +231,7 @@ def online_code_bits(block_losses: np.ndarray, block_rows: np.ndarray, n_classes
 def _code_by_loop(block_losses: np.ndarray, block_rows: np.ndarray, n_classes: int) -> float:
     bits = 0.0
     for k, (loss, n) in enumerate(zip(block_losses, block_rows, strict=True)):
-        bits += n * (np.log2(n_classes) if k == 0 else loss * np.log2(np.e))
+        bits += n * (np.log2(n_classes) if k == 0 else loss / np.log(2))
     return bits
 
 

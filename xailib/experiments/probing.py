@@ -18,7 +18,6 @@ from xailib import _cache, probing, worlds, zoo
 from xailib._progress import progress
 from xailib._training import one_thread
 from xailib.course import manifest
-from xailib.experiments import source_texts
 from xailib.zoo import cards
 
 __all__ = ["bench", "main"]
@@ -89,7 +88,7 @@ def run() -> None:
     found = []
     with one_thread():
         for names in progress(parts, len(parts), "points"):
-            key = _cache.content_key(source_texts(*CODE), weights, names, HIDDEN, TRAINING_ROWS, ROWS, SPLITS)
+            key = _cache.content_key(_cache.source_texts(*CODE), weights, names, HIDDEN, TRAINING_ROWS, ROWS, SPLITS)
             found.append(_cache.cached_arrays("probing-bench", key, partial(part, *names)))
     shape = (len(QUESTIONS), len(NETWORKS), len(POINTS), len(HIDDEN), len(TRAINING_ROWS), SPLITS)
     arrays: dict[str, Any] = {

@@ -19,7 +19,6 @@ from xailib import _cache, sae, worlds, zoo
 from xailib._progress import progress
 from xailib.course import manifest
 from xailib.evaluation import mean_interval
-from xailib.experiments import source_texts
 from xailib.zoo import cards
 
 __all__ = ["explorer", "main"]
@@ -179,7 +178,7 @@ def run() -> None:
     ]
     parts = [part for group in [*groups, alone] for part in group]
     made = iter(
-        _cache.cached_arrays("sae-explorer", _cache.content_key(source_texts(*CODE), repr(key)), make)
+        _cache.cached_arrays("sae-explorer", _cache.content_key(_cache.source_texts(*CODE), repr(key)), make)
         for key, make in progress(parts, len(parts), "trainings")
     )
     arrays: dict[str, np.ndarray] = {}

@@ -30,7 +30,6 @@ from tqdm.auto import tqdm
 from xailib import _cache, evaluation, saliency, softcam
 from xailib._training import one_thread
 from xailib.course import manifest
-from xailib.experiments import source_texts
 from xailib.models import batched, predictor
 from xailib.results import Heatmap
 from xailib.worlds import real
@@ -43,6 +42,8 @@ __all__ = ["explorer", "main", "paired", "path", "results", "table"]
 
 TABLE, EXPLORER = "softcam_fundus.json", "softcam_explorer.npz"
 COMMAND = "python -m xailib.experiments.softcam"
+#: other code, other numbers: what was kept of an interrupted run is taken up by the same code only
+CODE = ("evaluation.py", "saliency.py", "softcam.py", "experiments/softcam.py")
 ORIGIN = "measured on worlds.fundus()"
 VALIDATION = -1  # the world on which strengths are chosen
 DISEASED = 1  # the class whose maps are judged
@@ -363,7 +364,7 @@ def measure(number: int, strengths: dict[str, tuple[float, float]], settings: Se
     black_box = seed.black_box()
     models = {name: seed.soft(*strengths[name]) for name in VARIANTS}
     weights = [v.numpy().tobytes() for m in (black_box, *models.values()) for v in m.state_dict().values()]
-    key = _cache.content_key(_source_texts(), asdict(settings), [hashlib.sha256(w).hexdigest() for w in weights])
+    key = _cache.content_key(_cache.source_texts(*CODE), asdict(settings), [hashlib.sha256(w).hexdigest() for w in weights])
     return _remembered(f"{number}-{key}.json", partial(_measure, seed, black_box, models))
 
 
@@ -382,10 +383,6 @@ def _remembered(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]
         text = json.dumps(make())
         _cache.write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _source_texts() -> list[str]:
-    return source_texts("evaluation.py", "saliency.py", "softcam.py", "experiments/softcam.py")
 
 
 # --- how strong the penalties are ---

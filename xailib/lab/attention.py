@@ -67,7 +67,7 @@ def attention_editor() -> Playground:
         title="Edit attention and watch the output",
         predict=Prediction(question, [_FLIPS, _MOVES, _STAYS]),
         verdict=_verdict,
-        size=(6.8, 4.2),
+        size=(6.4, 4.2),
     )
 
 

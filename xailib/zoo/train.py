@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -195,20 +194,23 @@ def checkpoint_path(name: str, folder: Path | None = None) -> Path:
 @cache
 def _code_key() -> str:
     """A short name for the code as it was when this process began."""
-    return _cache.content_key(*((files(package) / file).read_text(encoding="utf-8") for package, file in _SOURCES))
+    return _cache.content_key(_cache.source_texts(*_SOURCES))
 
 
 _SOURCES = (
-    ("xailib", "_training.py"),
-    ("xailib.zoo", "train.py"),
-    ("xailib.zoo", "architectures.py"),
-    ("xailib.worlds", "birds.py"),
-    ("xailib.worlds", "_bird_drawing.py"),
-    ("xailib.worlds", "fundus.py"),
-    ("xailib.worlds", "_fundus_drawing.py"),
-    ("xailib.zoo", "transformer.py"),
-    ("xailib.zoo", "_corpora.py"),
-    *(("xailib.worlds", f"{world}.py") for world in ("messages", "copies", "facts", "agreement", "brackets")),
+    "_training.py",
+    "zoo/train.py",
+    "zoo/architectures.py",
+    "worlds/birds.py",
+    "worlds/_bird_drawing.py",
+    "worlds/fundus.py",
+    "worlds/_fundus_drawing.py",
+    "zoo/transformer.py",
+    "zoo/language.py",
+    "zoo/_corpora.py",
+    "text.py",
+    "worlds/real.py",
+    *(f"worlds/{world}.py" for world in ("messages", "copies", "facts", "agreement", "brackets")),
 )
 
 
