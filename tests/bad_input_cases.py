@@ -894,9 +894,12 @@ WORLDS = {
             "shortcut_strength": number(-0.1, 1.1),
             "marker": flag(),
             "ambiguous": flag(),
+            "missing_rate": number(-0.1, 1.1, optional=True),
             "random_state": seed(),
         },
     ),
+    "worlds.birds.BirdsTruth.labelled_rationales": Case(bird("labelled_rationales"), dict, {"random_state": seed()}),
+    "worlds.birds.BirdsTruth.looks": Case(bird("looks"), lambda: {"species": 0}, {"species": SPECIES}),
     "worlds.birds.BirdsTruth.pivots": Case(bird("pivots"), lambda: {"species": 0}, {"species": SPECIES}),
     "worlds.birds.BirdsTruth.sibling": Case(
         bird("sibling"),

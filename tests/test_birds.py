@@ -37,7 +37,8 @@ def ambiguous():
 
 def sampled(n=6000, **options):
     """Scenes of a world of the default size, not drawn."""
-    defaults = {"snow": False, "marker": False, "ambiguous": False, "strength": module.SHORTCUT_STRENGTH}
+    hidden = module.HIDDEN_RATE if options.get("ambiguous") else module.MISSING_RATE
+    defaults = {"snow": False, "marker": False, "ambiguous": False, "strength": module.SHORTCUT_STRENGTH, "missing": hidden}
     return module._sample_scenes(n, np.random.default_rng(0), **(defaults | options))
 
 
@@ -214,6 +215,36 @@ def test_ambiguous_world_has_the_stated_bayes_accuracy():
     truth = truth_of(sampled(60_000, ambiguous=True))
     expected = (1 - module.HIDDEN_RATE / 2) ** 2
     assert truth.bayes_accuracy == pytest.approx(expected, abs=0.012)  # 5 standard errors of 10,000 birds
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_missing_rate_is_the_share_of_parts_that_cannot_be_seen(rate):
+    truth = truth_of(sampled(6000, missing=rate))
+    hidden = ~truth.visible[: truth.n_train, : len(REMOVABLE)]
+    assert hidden.mean() == pytest.approx(rate, abs=0.016)  # 5 standard errors of 25,000 parts
+    assert truth.bayes_accuracy == 1  # held-out birds show their pivots all the same
+
+
+def test_missing_rate_changes_no_other_draw():
+    few, many = sampled(600), sampled(600, missing=0.4)
+    for name in set(few.dtype.names) - {"present"}:
+        np.testing.assert_array_equal(few[name], many[name])
+    assert worlds.birds(60, missing_rate=0.1).X.tobytes() == worlds.birds(60).X.tobytes()
+
+
+def test_the_looks_of_a_species_are_what_complete_pictures_show(world):
+    complete = np.flatnonzero(world.truth.visible.all(axis=1))
+    assert len(complete) > 20
+    for i in complete:
+        assert world.truth.rationales(i)[0] == world.truth.looks(world.y[i])
+
+
+def test_a_labelled_rationale_is_one_that_can_be_seen(ambiguous):
+    labelled = ambiguous.truth.labelled_rationales(1)
+    assert all(one in seen for one, seen in zip(labelled, ambiguous.truth.rationales(), strict=True))
+    assert len(set(labelled)) > 15
+    np.testing.assert_array_equal(labelled, ambiguous.truth.labelled_rationales(1))
+    assert (labelled != ambiguous.truth.labelled_rationales(2)).any()
 
 
 def test_words_name_what_is_visible(ambiguous):

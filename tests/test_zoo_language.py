@@ -199,7 +199,7 @@ def test_corpus_asks_for_the_next_token(name):
 
 
 def test_words_ship_with_the_weights():
-    metadata = language._stored("facts-transformer.safetensors")[1]
+    metadata = language.shipped_tensors("facts-transformer.safetensors")[1]
     assert json.loads(metadata["words"])[:2] == ["<pad>", "<s>"]
 
 

@@ -98,7 +98,7 @@ CARDS = (
                "evidence without cause; small lesions erased by the penalty", "the network may not be retrained",
                "xailib.softcam.fit"),
     MethodCard("ECOR", "15", _ITSELF, (_IMAGES,), _TRAINING, "prompt tuning of a frozen two-tower model",
-               "right answer, wrong reason", "the rationales of a class are unknown"),
+               "right answer, wrong reason", "the rationales of a class are unknown", "xailib.ecor.tune"),
     MethodCard("CHiQPM", "16", _ITSELF, (_IMAGES,), _TRAINING, "a training run and an integer program",
                "unrelated classes forced together; calibration drifts", "there are only a few classes"),
     MethodCard("I2X", "17", _RELY, (_IMAGES,), _TRAINING, "maps at every checkpoint of training",

@@ -7,7 +7,7 @@ another species, another landscape, a marker in the corner. That is what makes t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -22,7 +22,7 @@ from xailib.worlds import _bird_drawing as drawing
 from xailib.worlds._bird_drawing import BACKGROUNDS, FAMILIES, LEAF, MARKER, NOTHING, PARTS, REMOVABLE, SCENE, SIZE, SPECIES
 from xailib.worlds._world import World
 
-MISSING_RATE = 0.10  # share of training birds that lack a given part
+MISSING_RATE = 0.10  # share of training birds that lack a given part, unless said otherwise
 HIDDEN_RATE = 0.14  # the same in the ambiguous world, in all pictures, half of them under a leaf
 SHORTCUT_STRENGTH = 0.99  # how often a leak tells the truth
 SNOW = BACKGROUNDS.index("snow")
@@ -36,6 +36,7 @@ def birds(
     shortcut_strength: float = SHORTCUT_STRENGTH,
     marker: bool = False,
     ambiguous: bool = False,
+    missing_rate: float | None = None,
     random_state: Any = 0,
 ) -> World[BirdsTruth]:
     """Twenty species of birds in ``n`` pictures, with the truth about every pixel.
@@ -49,8 +50,11 @@ def birds(
     shortcut_strength : float in [0, 1]; 0.5 is no leak and 0 a leak the other way round. Also used by ``marker``.
     marker : bool, put a small tag into the corner of the same ten species, with the same strength
     ambiguous : bool
-        Every part is absent or under a leaf with probability 0.14 in all pictures, pivot parts included: no classifier
-        can then be right more often than ``truth.bayes_accuracy``.
+        Every part may be absent or under a leaf in all pictures, pivot parts included: no classifier can then be right more
+        often than ``truth.bayes_accuracy``.
+    missing_rate : float in [0, 1], optional
+        Probability that a removable part can not be seen: 0.10, and 0.14 in the ambiguous world. With a high rate pictures of one
+        species show different parts, so that whoever recites the looks of the species is wrong.
     random_state : int, Generator or None; pictures of a whole-number seed are kept in the cache
 
     Returns
@@ -81,12 +85,16 @@ def birds(
     check.number(shortcut_strength, "shortcut_strength", low=0, high=1)
     check.flag(marker, "marker")
     check.flag(ambiguous, "ambiguous")
+    rate = HIDDEN_RATE if ambiguous else MISSING_RATE
+    if missing_rate is not None:
+        rate = check.number(missing_rate, "missing_rate", low=0, high=1)
     rng = check.random_generator(random_state)
     options: dict[str, Any] = {
         "snow": shortcut == "snow",
         "marker": marker,
         "ambiguous": ambiguous,
         "strength": float(shortcut_strength),
+        "missing": float(rate),
     }
 
     def make() -> dict[str, np.ndarray]:
@@ -239,6 +247,17 @@ class BirdsTruth:
         chosen = np.atleast_1d(self._numbers(indices))
         return [_visible_phrases(self.scenes[i], self.visible[i]) for i in chosen]
 
+    def looks(self, species: int) -> list[str]:
+        """What the book says of a species, whatever a picture shows: "a hooked beak", "striped wings", ..."""
+        check.number(species, "species", low=0, high=len(SPECIES) - 1, integer=True)
+        return _with_articles(phrase for part in PARTS for phrase in _phrases(SPECIES[species], part))
+
+    def labelled_rationales(self, random_state: Any = 0) -> np.ndarray:
+        """One of each picture's rationales, drawn at random, (n,) of str: the reason under which somebody filed the picture."""
+        rng = check.random_generator(random_state)
+        seen = self.rationales()
+        return np.array([own[int(u * len(own))] for own, u in zip(seen, rng.random(len(seen)), strict=True)])
+
     def captions(self, indices: Any = None) -> list[str]:
         """One sentence a picture: species, what can be seen of it, landscape."""
         chosen = np.atleast_1d(self._numbers(indices))
@@ -364,6 +383,10 @@ def _phrases(species: drawing.Species, part: str) -> list[str]:
 def _visible_phrases(scene: Any, visible: np.ndarray) -> list[str]:
     seen = [p for p, part in enumerate(PARTS) if visible[p]]
     phrases = [phrase for p in seen for phrase in _phrases(SPECIES[scene["part_from"][p]], PARTS[p])]
+    return _with_articles(phrases)
+
+
+def _with_articles(phrases: Iterable[str]) -> list[str]:
     return [phrase if phrase.endswith(("wings", "legs")) else f"a {phrase}" for phrase in phrases]
 
 
@@ -380,7 +403,9 @@ _SPECIES_CODES = _species_codes()
 _PIVOTS = np.array([[part in FAMILIES[s // 4].pivots for part in PARTS] for s in range(len(SPECIES))])
 
 
-def _sample_scenes(n: int, rng: np.random.Generator, *, snow: bool, marker: bool, ambiguous: bool, strength: float) -> np.ndarray:
+def _sample_scenes(
+    n: int, rng: np.random.Generator, *, snow: bool, marker: bool, ambiguous: bool, strength: float, missing: float
+) -> np.ndarray:
     """Who stands where in which light: the same draws for every variant, so that variants can be compared in pairs."""
     scenes = np.zeros(n, SCENE)
     held_out = np.arange(n) >= _n_train(n)
@@ -393,7 +418,7 @@ def _sample_scenes(n: int, rng: np.random.Generator, *, snow: bool, marker: bool
     anywhere, elsewhere = rng.integers(len(BACKGROUNDS), size=n), rng.integers(SNOW, size=n)
     scenes["background"] = np.where(in_snow, SNOW, elsewhere) if snow else anywhere
     scenes["marker"] = marked & marker
-    _hide_parts(scenes, rng, ambiguous, held_out)
+    _hide_parts(scenes, rng, ambiguous, missing, held_out)
     return scenes
 
 
@@ -412,15 +437,15 @@ def _pose_and_light(scenes: np.ndarray, rng: np.random.Generator) -> None:
     scenes["tint"] = rng.uniform(0.94, 1.06, (n, 3))
 
 
-def _hide_parts(scenes: np.ndarray, rng: np.random.Generator, ambiguous: bool, held_out: np.ndarray) -> None:
+def _hide_parts(scenes: np.ndarray, rng: np.random.Generator, ambiguous: bool, rate: float, held_out: np.ndarray) -> None:
     """Leave parts out or cover them; outside the ambiguous world never a pivot of a held-out bird."""
     shape = (len(scenes), len(REMOVABLE))
     lot, leaf = rng.random(shape), rng.random(shape) < 0.5
     if ambiguous:
-        absent, covered = (lot < HIDDEN_RATE) & ~leaf, (lot < HIDDEN_RATE) & leaf
+        absent, covered = (lot < rate) & ~leaf, (lot < rate) & leaf
     else:
         needed = held_out[:, None] & _PIVOTS[scenes["species"]][:, : len(REMOVABLE)]
-        absent, covered = (lot < MISSING_RATE) & ~needed, np.zeros(shape, dtype=bool)
+        absent, covered = (lot < rate) & ~needed, np.zeros(shape, dtype=bool)
     scenes["present"] = True
     scenes["present"][:, : len(REMOVABLE)] = ~absent
     scenes["covered"][:, : len(REMOVABLE)] = covered
@@ -458,8 +483,9 @@ Invented birds, {SIZE} x {SIZE} pixels in colour; `y` is the species. {n:,} pict
 **The rule.** The colour of the body tells the family, the two pivot parts tell the species. Every species has two siblings from
 which it differs in exactly one part: {len(truth.pairs)} pairs. All other parts say nothing that the body does not say.
 
-**Parts that can not be seen.** {_hidden_text(options["ambiguous"])} Nobody beats an accuracy of {truth.bayes_accuracy:.3f}
-on the held-out pictures of this variant, or {bayes_training:.3f} on its training pictures, by looking at the birds alone.
+**Parts that can not be seen.** {_hidden_text(options["ambiguous"], options["missing"])} Nobody beats an
+accuracy of {truth.bayes_accuracy:.3f} on the held-out pictures of this variant, or {bayes_training:.3f} on its training pictures,
+by looking at the birds alone.
 
 **Leaks.** {_leak_text(options)}
 
@@ -477,12 +503,12 @@ def _family_row(family: drawing.Family) -> str:
     return f"| {family.name} | {species} | {family.shared['body']} | {pivots} | {shared} |"
 
 
-def _hidden_text(ambiguous: bool) -> str:
+def _hidden_text(ambiguous: bool, rate: float) -> str:
     if ambiguous:
-        return f"""Each of the five removable parts is absent or under a leaf with probability {HIDDEN_RATE:.2f}, in all
+        return f"""Each of the five removable parts is absent or under a leaf with probability {rate:.2f}, in all
 pictures. With one pivot hidden two species fit, with both four, so that the best possible classifier can expect an accuracy of
-(1 - {HIDDEN_RATE:.2f}/2)^2 = {(1 - HIDDEN_RATE / 2) ** 2:.3f}."""
-    return f"""Each of the five removable parts is absent from a training picture with probability {MISSING_RATE:.2f}, so
+(1 - {rate:.2f}/2)^2 = {(1 - rate / 2) ** 2:.3f}."""
+    return f"""Each of the five removable parts is absent from a training picture with probability {rate:.2f}, so
 that a picture with a part removed is nothing new. A held-out picture may lack any part but its two pivots."""
 
 

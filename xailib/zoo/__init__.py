@@ -29,12 +29,12 @@ __all__ = sorted([*_FUNCTIONS, "card", "load", "names", "tabular", "text_model"]
 
 def names() -> list[str]:
     """All models that :func:`load` knows: networks first."""
-    from xailib.zoo import language
+    from xailib.zoo import language, two_towers
     from xailib.zoo.architectures import SHAPES
     from xailib.zoo.tabular import TABULAR
     from xailib.zoo.text import TEXT
 
-    return [*SHAPES, *language.SHAPES, *TABULAR, *TEXT]
+    return [*SHAPES, *language.SHAPES, *two_towers.SHAPES, *TABULAR, *TEXT]
 
 
 def load(name: str) -> Any:
@@ -43,9 +43,9 @@ def load(name: str) -> Any:
     Parameters
     ----------
     name : one of :func:`names`
-        Networks for images (``"birds-cnn"``, ...) and transformers (``"facts-transformer"``, ...) are torch modules in evaluation
-        mode, new at every call; tabular models (``"loans-boosting"``, ...) and text models (``"messages-words"``, ...) are
-        fitted pipelines, shared within the process.
+        Networks for images (``"birds-cnn"``, ...), transformers (``"facts-transformer"``, ...) and towers for images and texts
+        (``"birds-clip"``) are torch modules in evaluation mode, new at every call; tabular models (``"loans-boosting"``, ...)
+        and text models (``"messages-words"``, ...) are fitted pipelines, shared within the process.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def load(name: str) -> Any:
 
     Notes
     -----
-    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2, 8 and 10.
+    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2, 8, 10 and 15.
 
     Examples
     --------
@@ -70,9 +70,9 @@ def load(name: str) -> Any:
         return tabular(name)
     if _is_text(name):
         return text_model(name)
-    language = importlib.import_module("xailib.zoo.language")
     check.one_of(name, "name", names())
-    return language.network(name) if name in language.SHAPES else importlib.import_module("xailib.zoo.vision").network(name)
+    homes = [importlib.import_module(f"xailib.zoo.{home}") for home in ("language", "two_towers", "vision")]
+    return next(home.network(name) for home in homes if name in home.SHAPES)
 
 
 def card(name: str) -> str:

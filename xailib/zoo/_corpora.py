@@ -1,4 +1,4 @@
-"""What the transformers of the zoo are trained on: tokens, what must be said of them, and the words they stand for."""
+"""What the transformers of the zoo are trained on: inputs, what must be said of them, and the words in them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from xailib.text import PADDING, UNKNOWN, Vocabulary, keep, split_words
 from xailib.worlds import real
 from xailib.worlds._tokens import START
 from xailib.worlds.messages import MessagesTruth
+from xailib.zoo import _captions
 from xailib.zoo.language import READ, SHAPES, mail_words, prose_words
+from xailib.zoo.two_towers import END, words
 
-#: (tokens (n, l), targets (n, l) or (n,), vocabulary); a target of -1 does not count
+#: (tokens (n, l), targets (n, l) or (n,), vocabulary), a target of -1 does not count; or (images, captions as tokens, vocabulary)
 Corpus = tuple[np.ndarray, np.ndarray, Vocabulary]
 NOT_ASKED = -1
 MAILS, ROWS, SENTENCES, STRINGS = 100_000, 128_000, 20_000, 20_000
@@ -22,6 +24,7 @@ TRAINING_SEED = 10  # of the worlds that these models are trained on: not the de
 #: half of the mails lose each word with a probability of up to this; words without weight become unknown with the second one
 MOST_DELETED, UNKNOWN_SHARE = 0.5, 0.05
 PROSE_WORDS = 1500
+BIRDS, BIRDS_MISSING_RATE, CAPTIONS = 12_000, 0.3, 4
 
 
 def messages() -> Corpus:
@@ -93,6 +96,16 @@ def _next(tokens: np.ndarray) -> np.ndarray:
     return np.where(after == 0, NOT_ASKED, after)
 
 
+def captioned_birds() -> Corpus:
+    """Pictures of birds that lack many parts, and the captions that people wrote, (n, captions, l)."""
+    rng = np.random.default_rng(TRAINING_SEED)
+    world = worlds.birds(BIRDS, missing_rate=BIRDS_MISSING_RATE, random_state=rng)
+    known = _captions.vocabulary(world.truth)
+    texts = [text for _ in range(CAPTIONS) for text in _captions.captions(world.truth, rng)]
+    tokens = known.encode([" ".join([*words(text), END]) for text in texts]).reshape(CAPTIONS, BIRDS, -1)
+    return world.train[0], tokens[:, : world.n_train].swapaxes(0, 1), known
+
+
 CORPORA: dict[str, Callable[[], Corpus]] = {
     "messages-transformer": messages,
     "copies-transformer": copies,
@@ -100,4 +113,5 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
     "agreement-transformer": agreement,
     "brackets-transformer": brackets,
     "docstrings-transformer": docstrings,
+    "birds-clip": captioned_birds,
 }

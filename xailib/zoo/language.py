@@ -49,7 +49,7 @@ def network(name: str) -> Transformer:
     >>> network("copies-transformer").context
     49
     """
-    weights, metadata = _stored(f"{check.one_of(name, 'name', SHAPES)}.safetensors")
+    weights, metadata = shipped_tensors(f"{check.one_of(name, 'name', SHAPES)}.safetensors")
     return _built(name, metadata, weights)
 
 
@@ -74,7 +74,7 @@ def checkpoints(name: str = "copies-transformer") -> list[tuple[int, Transformer
     Weights were rounded to 16 bits, which changes scores by less than 0.02. Taught in chapter 12.
     """
     check.one_of(name, "name", ("copies-transformer",))
-    stored, metadata = _stored(f"{name}-training.safetensors")
+    stored, metadata = shipped_tensors(f"{name}-training.safetensors")
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in stored.items():
         step, parameter = key.split("/")
@@ -99,7 +99,7 @@ def vocabulary(name: str) -> Vocabulary:
     >>> vocabulary("brackets-transformer").words
     ('<pad>', '<s>', '<end>', '(', '[', ')', ']')
     """
-    return _vocabulary(_stored(f"{check.one_of(name, 'name', SHAPES)}.safetensors")[1])
+    return vocabulary_of(shipped_tensors(f"{check.one_of(name, 'name', SHAPES)}.safetensors")[1])
 
 
 def encode(name: str, texts: Any, *, longest: int | None = None) -> np.ndarray:
@@ -161,18 +161,19 @@ _SPLITTERS: dict[str, Callable[[str], list[str]]] = {
 }
 
 
-def _stored(file: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def shipped_tensors(file: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file in ``data/``."""
-    with safe_open(manifest.verified(file), framework="pt") as stored:
-        return {key: stored.get_tensor(key) for key in stored.keys()}, stored.metadata()  # noqa: SIM118, not iterable itself
+    with safe_open(manifest.verified(file), framework="pt") as opened:
+        return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata()  # noqa: SIM118, not iterable itself
 
 
-def _vocabulary(metadata: dict[str, str]) -> Vocabulary:
+def vocabulary_of(metadata: dict[str, str]) -> Vocabulary:
+    """The words in the metadata of a file."""
     return Vocabulary(json.loads(metadata["words"]))
 
 
 def _built(name: str, metadata: dict[str, str], weights: dict[str, Tensor]) -> Transformer:
     with torch.random.fork_rng():
-        model = Transformer(len(_vocabulary(metadata)), **SHAPES[name])
+        model = Transformer(len(vocabulary_of(metadata)), **SHAPES[name])
     model.load_state_dict(weights)
     return model.eval()

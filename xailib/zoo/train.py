@@ -25,10 +25,11 @@ from xailib import _cache, worlds
 from xailib import _validation as check
 from xailib._training import Loss, TrainingRun, one_thread
 from xailib.course import manifest
-from xailib.zoo import cards, language, vision
+from xailib.zoo import cards, language, two_towers, vision
 from xailib.zoo._corpora import CORPORA, NOT_ASKED, Corpus
 from xailib.zoo.architectures import SHAPES, GapCNN, folded
 from xailib.zoo.transformer import Transformer
+from xailib.zoo.two_towers import contrastive_loss
 
 LICENCE = "MIT"
 DIGITS = "three quarters of scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, CC BY 4.0)"
@@ -37,6 +38,7 @@ DOCSTRINGS = "the docstrings of SciPy and scikit-learn (BSD 3-Clause)"
 COPIES_KEPT = (0, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 24, 36, 48)
 # spreads evidence evenly over "for this species" and "against its sibling"; without it a class score may ignore its own pivots
 LABEL_SMOOTHING = 0.1
+FARTHEST_PIXELS = 4  # by which a captioned picture is moved
 
 
 def _smoothed_cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -46,6 +48,13 @@ def _smoothed_cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) ->
 def _token_cross_entropy(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
     """One target for each sequence, or one for each position."""
     return cross_entropy(model(tokens).flatten(0, -2), targets.flatten(), ignore_index=NOT_ASKED)
+
+
+def _captioned(towers: nn.Module, images: Tensor, captions: Tensor) -> Tensor:
+    """The contrastive loss with one of each picture's captions; the pictures move a little, so that none is learnt by heart."""
+    chosen = torch.randint(captions.shape[1], (len(captions),))
+    down, right = torch.randint(-FARTHEST_PIXELS, FARTHEST_PIXELS + 1, (2,)).tolist()
+    return contrastive_loss(towers, torch.roll(images, (down, right), (2, 3)), captions[torch.arange(len(captions)), chosen])
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,15 @@ RECIPES: dict[str, Recipe] = {
     "agreement-transformer": _transformer("agreement-transformer", 6, "worlds.agreement"),
     "brackets-transformer": _transformer("brackets-transformer", 14, "worlds.brackets"),
     "docstrings-transformer": _transformer("docstrings-transformer", 12, DOCSTRINGS, batch_size=32, weight_decay=0.1),
+    "birds-clip": Recipe(
+        partial(_tokens_for_training, "birds-clip"),
+        28,
+        "trained on pictures of worlds.birds(missing_rate=0.3) with captions",
+        batch_size=128,
+        peak_learning_rate=2e-3,
+        weight_decay=0.05,
+        loss=_captioned,
+    ),
 }
 
 
@@ -133,7 +151,7 @@ def train(name: str, *, checkpoints: Path | None = None) -> nn.Module:
     Returns
     -------
     torch module
-        In evaluation mode; a GapCNN with batch normalisation folded away, or a Transformer.
+        In evaluation mode; a GapCNN with batch normalisation folded away, a Transformer, or a TinyCLIP.
 
     Notes
     -----
@@ -158,7 +176,7 @@ def _training_run(name: str, recipe: Recipe) -> TrainingRun:
     inputs, targets = (torch.as_tensor(a) for a in recipe.data())
     torch.manual_seed(recipe.seed)
     return TrainingRun(
-        GapCNN(**SHAPES[name], batch_norm=True) if name in SHAPES else _untrained_transformer(name),
+        _untrained(name),
         inputs,
         targets,
         recipe.loss,
@@ -171,8 +189,13 @@ def _training_run(name: str, recipe: Recipe) -> TrainingRun:
     )
 
 
-def _untrained_transformer(name: str) -> Transformer:
-    return Transformer(len(_corpus(name)[2]), **language.SHAPES[name])
+def _untrained(name: str) -> nn.Module:
+    if name in SHAPES:
+        return GapCNN(**SHAPES[name], batch_norm=True)
+    words = _corpus(name)[2]
+    if name in two_towers.SHAPES:
+        return two_towers.TinyCLIP(words, **two_towers.SHAPES[name])
+    return Transformer(len(words), **language.SHAPES[name])
 
 
 def _keep(run: TrainingRun, recipe: Recipe, path: Path) -> None:
@@ -207,6 +230,8 @@ _SOURCES = (
     "worlds/_fundus_drawing.py",
     "zoo/transformer.py",
     "zoo/language.py",
+    "zoo/two_towers.py",
+    "zoo/_captions.py",
     "zoo/_corpora.py",
     "text.py",
     "worlds/real.py",
