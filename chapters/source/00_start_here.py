@@ -205,7 +205,7 @@ chooser
 chooser.filmstrip()
 
 # %% [markdown]
-# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 14 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb), [TCAV](09_tcav.ipynb), [attention](10_attention.ipynb), [probing](11_probing.ipynb), [patching](12_patching.ipynb), [sparse autoencoders](13_superposition_and_saes.ipynb), [SoftCAM](14_softcam.ipynb). Five more are on their way.
+# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 15 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb), [TCAV](09_tcav.ipynb), [attention](10_attention.ipynb), [probing](11_probing.ipynb), [patching](12_patching.ipynb), [sparse autoencoders](13_superposition_and_saes.ipynb), [SoftCAM](14_softcam.ipynb), [ECOR](15_ecor.ipynb). Four more are on their way.
 
 # %%
 for card in methods.choose("what does the model rely on?", "a table", "only its predictions"):
@@ -236,6 +236,7 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | $\Delta$ | the difference of two answers' logits (chapter 12) |
 # | $W$, $d_i$, $z_i$ | a dictionary, its direction $i$, and how strongly feature $i$ fires (chapter 13) |
 # | $A_c^{ij}$, $\lambda$ | evidence for class $c$ at cell $(i, j)$; the strength of a penalty (chapter 14) |
+# | $P(r \mid I)$, $P(c \mid r, I)$ | how well a reason fits a picture; how well a category fits it, given that reason (chapter 15) |
 # | $L$ | a loss: the larger, the worse |
 # | $n$, $p$ | number of rows; number of features |
 # | $\rho$ | a correlation; in tests of ranking, Spearman's |
@@ -269,7 +270,9 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | **placebo** | an explanation that cannot be right, scored beside yours |
 # | **precision** | of a rule: the share of rows under it that keep the prediction |
 # | **probe** | a small classifier that reads a property out of inner values |
+# | **prompt tokens** | learnable tokens beside the patches of a picture, which steer a frozen network |
 # | **proxy** | a column that stands in for something the model is not given |
+# | **rationale** | a reason in words for a category: "there is a hooked beak" |
 # | **recourse** | what a person can do to get another decision |
 # | **residual stream** | the running sum at each position that every layer of a transformer reads and adds to |
 # | **selectivity** | a probe's accuracy, less its accuracy on the control task |
@@ -279,6 +282,7 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | **superposition** | more features than dimensions, as directions that are not quite at right angles |
 # | **surrogate** | a simple model fitted to the answers of another |
 # | **token** | a word, or a piece of one, as a number |
+# | **two towers** | a network for pictures and one for texts that meet in one space |
 # | **truth** | the mechanism of a world; for a trained model, what interventions show |
 # | **world** | a data set whose mechanism we wrote down |
 

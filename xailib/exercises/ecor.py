@@ -636,12 +636,12 @@ EXERCISES = [
             "d": Claim(
                 "RW is close to zero in our snowy test, so our answers do not hang on the snow.",
                 False,
-                "filed by part, the fine-tuned tower had RW 0.00, and more than half of its doubly right winter birds got another name on a meadow.",
+                "the fine-tuned tower had RW 0.00 as well, and more than half of its doubly right winter birds got another name on a meadow.",
             ),
             "e": Claim(
-                "Eight tokens tuned among snowy pictures left the answers about as independent of snow as they were.",
+                "Among snowy pictures, training the whole image tower made the answers hang on the snow; with eight tokens of ECOR nothing of the kind was found.",
                 True,
-                "as taught minus reversed, the tuned tokens differ from the untouched tower by one point; the fine-tuned towers do not.",
+                "as taught minus reversed: the fine-tuned towers lose points with certainty over five seeds, the tokens' interval contains zero.",
             ),
             "f": Claim(
                 "On handwritten digits 98 % are doubly right, so the towers recognise closed loops.",

@@ -19,7 +19,6 @@ _SENTENCES = {
     "... despite ...": "This is a photo of a {c} despite {r}.",
 }
 _BOOK, _STRANGERS, _NO_BODY = "the book", "the book and strangers", "the book without bodies"
-_ROWS, _COLUMNS, _SHOWN = 7, 4, 5
 _PLACES = ((0.005, 0.24, 0.22, 0.56), (0.4, 0.17, 0.19, 0.72), (0.605, 0.17, 0.39, 0.72))  # left, bottom, width, height
 _SAME, _SOME, _MOST = "none or one", "two or three", "four or five"
 
@@ -34,6 +33,8 @@ def joint_lab() -> Playground:
         "tokens": slider("tuned tokens, step", 0, len(_stored()["n_tokens"]) - 1, 0),
         "k": slider("pairs that vote", 1, 15, 5),
     }
+    for sentence in _SENTENCES:
+        _texts(sentence)  # now, so that no step of a control waits for it
     first = next(iter(_pictures()))
     strip: list[dict[str, Any]] = [
         {"picture": first},
@@ -147,10 +148,10 @@ def _changed(picture: int, way: str, candidates: str, tokens: int) -> int:
 
 def _draw(reading: Reading, figure: FigureBase) -> None:
     """The picture, bars of P(r|I), and beside them the joint with the ranks of the pairs that vote."""
-    rows, columns = _best(reading)
     if not isinstance(figure, Figure):
-        _draw_joint(reading, figure.subplots(), rows[:_SHOWN], columns[:3], labelled=True)
+        _draw_joint(reading, figure.subplots(), *_best(reading, 5, 3), labelled=True)
         return
+    rows, columns = _best(reading, 7, 4)
     figure.set_layout_engine("none")  # places of our own: computing a layout takes longer than the drawing
     picture, bars, table = (figure.add_axes(place) for place in _PLACES)
     picture.imshow(reading.data["image"])
@@ -160,11 +161,11 @@ def _draw(reading: Reading, figure: FigureBase) -> None:
     _draw_joint(reading, table, rows, columns)
 
 
-def _best(reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+def _best(reading: Reading, n_rows: int, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the rationales and categories to show: those of the pairs, then probable ones; the true category in any case."""
     believed, pairs, y = (reading.data[key] for key in ("believed", "pairs", "y"))
-    rows = _first_of(believed.rationale[0], pairs.rationale[0], _ROWS)
-    columns = _first_of(believed.category[0], np.append(pairs.category[0], y), _COLUMNS)
+    rows = _first_of(believed.rationale[0], pairs.rationale[0], n_rows)
+    columns = _first_of(believed.category[0], np.append(pairs.category[0], y), n_columns)
     return rows, columns if y in columns else np.append(columns[:-1], y)
 
 
