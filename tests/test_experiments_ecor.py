@@ -36,9 +36,9 @@ def test_the_four_outcomes_partition_the_pictures():
 
 
 def test_an_untuned_row_comes_out_again(towers):
-    (again,) = experiment.rows(0, experiment.Condition("categories", "ecor", species=tuple(range(4))))
+    (again,) = experiment.rows(0, experiment.Condition("categories", "ecor", species=experiment._of_each_family(1, 0)))
     found = experiment.table().query("condition == 'categories' and factorisation == 'ecor' and tuning == 'none' and seed == 0")
-    stored = found[found.n_categories == 4].iloc[0]
+    stored = found[found.n_categories == 5].iloc[0]
     for measure in (*experiment.MEASURES, "accuracy", "truthful"):
         assert again[measure] == pytest.approx(stored[measure], abs=0.03)
 
@@ -51,6 +51,14 @@ def test_what_the_lab_shows_belongs_to_the_shipped_towers(towers):
     np.testing.assert_allclose(stored["vectors"][0], untuned, atol=0.02)
     assert stored["shallow"].shape[1:] == stored["snow"].shape[1:] == (experiment.TUNING["n_tokens"], towers.width)
     assert len(stored["deep"]) == towers.n_blocks
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_smaller_worlds_have_all_families_in_equal_parts(n):
+    draws = [experiment._of_each_family(n, seed) for seed in experiment.SEEDS]
+    assert all(np.bincount(np.array(draw) // 4).tolist() == [n] * 5 for draw in draws)
+    assert len(set(draws)) > 1
+    assert set(experiment._of_each_family(1, 0)) <= set(draws[0])
 
 
 def test_names_that_nobody_has_read_are_unknown_to_the_text_tower(towers):
