@@ -586,7 +586,7 @@ def outcomes(
         both, so that later votes for other categories are lost, and ties go to whoever was counted first.
     matching : {"exact", "substring"}
         ``"substring"`` repeats another: a true name counts as found when it stands anywhere in the sentence, as "cup" does in
-        "porcupine". Whatever exact matching finds, this finds too.
+        "porcupine". Every pair that exact matching finds, this finds too.
 
     Returns
     -------

@@ -62,6 +62,11 @@ def _joint_by_loop(rationale_scores: np.ndarray, pair_scores: np.ndarray) -> lis
     return tables
 
 
+def _joint_with_one_maximum(rationale_scores: np.ndarray, pair_scores: np.ndarray) -> np.ndarray:
+    first, second = np.exp(rationale_scores - rationale_scores.max()), np.exp(pair_scores - pair_scores.max())
+    return (first / first.sum(axis=1, keepdims=True))[:, None] * (second / second.sum(axis=1, keepdims=True))
+
+
 def _softmax(scores: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     e = np.exp(scores - scores.max(axis=axis, keepdims=True))
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
@@ -104,6 +109,13 @@ def _check_joint(answer: Callable[..., Any], rng: np.random.Generator) -> None:
         high = np.asarray(answer(s + 800, t + 800), dtype=float)
     if not np.allclose(high, truth):
         raise Mistake("With 800 added to every score nothing may change, but exp overflows: subtract the largest score first.")
+    apart = np.array([-800.0, 0.0, 800.0])  # each picture has scores of another height
+    with np.errstate(all="ignore"):
+        far = np.asarray(answer(s + apart[:, None], t + apart[:, None, None]), dtype=float)
+    if not np.allclose(far, truth):
+        raise Mistake(
+            "You subtract the largest score of all pictures; where scores are far lower, exp gives 0 / 0. Each picture needs its own."
+        )
 
 
 # --- the vote ---
@@ -446,7 +458,7 @@ EXERCISES = [
         task=(
             "A batch has 32 pictures, each with its own caption. Four of them are acorn finches, and all four captions read "
             "'a photo of an acorn finch'. Plain contrastive loss calls only *one* of the 32 captions right for each picture. What is the **smallest "
-            "cross-entropy** (natural logarithm) that one of these four pictures can have in the softmax over captions?"
+            "cross-entropy** (natural logarithm) that one of these four pictures can have in the softmax over captions? Write down a guess first."
         ),
         hints=(
             "Equal words have equal vectors, whatever the text tower is. So what do their four scores have in common?",
@@ -507,6 +519,7 @@ EXERCISES = [
                 "overflows",
                 "exp overflows",
             ),
+            WrongAnswer(_joint_with_one_maximum, "one maximum for all pictures", "Each picture needs its own"),
         ],
         right=[_joint_by_scipy, _joint_by_loop],
     ),
@@ -636,12 +649,12 @@ EXERCISES = [
             "d": Claim(
                 "RW is close to zero in our snowy test, so our answers do not hang on the snow.",
                 False,
-                "the fine-tuned tower had RW 0.00 as well, and more than half of its doubly right winter birds got another name on a meadow.",
+                "the tower taught with the leak had RW 0.00 as well, and many more of its doubly right winter birds than of the control tower's got another name on a meadow.",
             ),
             "e": Claim(
                 "Among snowy pictures, training the whole image tower made the answers hang on the snow; with eight tokens of ECOR nothing of the kind was found.",
                 True,
-                "as taught minus reversed: the fine-tuned towers lose points with certainty over five seeds, the tokens' interval contains zero.",
+                "as taught minus reversed: the towers taught with the leak lose points with certainty over five seeds, the interval of ECOR's tokens contains zero, alone and against its control.",
             ),
             "f": Claim(
                 "On handwritten digits 98 % are doubly right, so the towers recognise closed loops.",

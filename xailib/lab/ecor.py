@@ -16,7 +16,7 @@ _SENTENCES = {
     "... because there is ...": "This is a photo of a {c} because there is {r}.",
     "... with ...": "This is a photo of a {c} with {r}.",
     "since there is ..., this is ...": "Since there is {r}, this is a {c}.",
-    "... despite ...": "This is a photo of a {c} despite {r}.",
+    "... despite ... (a word in no caption)": "This is a photo of a {c} despite {r}.",
 }
 _BOOK, _STRANGERS, _NO_BODY = "the book", "the book and strangers", "the book without bodies"
 _PLACES = ((0.005, 0.24, 0.22, 0.56), (0.4, 0.17, 0.19, 0.72), (0.605, 0.17, 0.39, 0.72))  # left, bottom, width, height
@@ -30,7 +30,7 @@ def joint_lab() -> Playground:
         "way": choice("joint", list(ecor.FACTORISATIONS)),
         "sentence": choice("pair sentence", list(_SENTENCES)),
         "candidates": choice("rationales", (_BOOK, _STRANGERS, _NO_BODY)),
-        "tokens": slider("tuned tokens, step", 0, len(_stored()["n_tokens"]) - 1, 0),
+        "tokens": choice("tuned tokens", [str(n) for n in _stored()["n_tokens"]]),
         "k": slider("pairs that vote", 1, 15, 5),
     }
     for sentence in _SENTENCES:
@@ -41,7 +41,7 @@ def joint_lab() -> Playground:
         {"picture": first, "sentence": "... with ..."},
         {"picture": first, "way": "category-first"},
         {"picture": first, "way": "dror"},
-        {"picture": first, "tokens": 4},
+        {"picture": first, "tokens": "8"},
     ]
     question = "Replace 'because there is' by 'with' in the sentence about pairs. How many of the five best pairs change?"
     return Playground(
@@ -97,16 +97,16 @@ def _texts(sentence: str) -> tuple[dict[str, np.ndarray], float]:
 
 
 @cache
-def _beliefs(picture: int, way: str, sentence: str, candidates: str, tokens: int) -> ecor.Beliefs:
+def _beliefs(picture: int, way: str, sentence: str, candidates: str, tokens: str) -> ecor.Beliefs:
     vectors, tau = _texts(sentence)
     chosen = _candidates(candidates)
     own = [_candidates(_STRANGERS).number(r) for r in chosen.rationales]
-    v = _stored()["vectors"][tokens, picture].astype(float)
+    v = _stored()["vectors"][_place(tokens), picture].astype(float)
     scores = {name: tau * (t if name == "category" else t[..., own, :]) @ v for name, t in vectors.items()}
     return ecor.from_scores({name: s[None] for name, s in scores.items()}, chosen, factorisation=way)
 
 
-def _compute(picture: str, way: str, sentence: str, candidates: str, tokens: int, k: int) -> Reading:
+def _compute(picture: str, way: str, sentence: str, candidates: str, tokens: str, k: int) -> Reading:
     """The joint, its k best pairs, their vote, and what of it can be seen."""
     i, stored = _pictures()[picture], _stored()
     believed = _beliefs(i, way, sentence, candidates, tokens)
@@ -122,8 +122,7 @@ def _compute(picture: str, way: str, sentence: str, candidates: str, tokens: int
         "most probable rationale": f"{names.rationales[best]}, {believed.rationale[0, best]:.2f}",
         "P(c|I) of the true species": float(believed.category[0, y]),
         "best pair": float(pairs.probability[0, 0]),
-        "tuned tokens": int(stored["n_tokens"][tokens]),
-        "RR with these tokens, 400 pictures": float(stored["RR"][tokens]),
+        "RR with these tokens, 400 pictures": float(stored["RR"][_place(tokens)]),
     }
     data = {"believed": believed, "pairs": pairs, "seen": seen, "y": y, "voted": voted, "word": word, "k": k}
     image = np.moveaxis(stored["images"][i], 0, -1)
@@ -137,7 +136,12 @@ def _seen(picture: int, names: ecor.Rationales) -> np.ndarray:
     return np.array([r in truth for r in names.rationales])
 
 
-def _changed(picture: int, way: str, candidates: str, tokens: int) -> int:
+def _place(tokens: str) -> int:
+    """Where the stored arrays have this number of tokens."""
+    return int(np.flatnonzero(_stored()["n_tokens"] == int(tokens))[0])
+
+
+def _changed(picture: int, way: str, candidates: str, tokens: str) -> int:
     """How many of the five best pairs under "because" are no longer there under "with"."""
     because, beside = (
         {(int(c), int(r)) for c, r in zip(p.category[0], p.rationale[0], strict=True)}
@@ -215,7 +219,7 @@ def _draw_joint(reading: Reading, ax: Axes, rows: np.ndarray, columns: np.ndarra
     ax.set_xticklabels([_short(reading, c).replace(" ", "\n", 1) for c in columns], fontsize=6.5)
     ax.tick_params(axis="y", labelsize=7)
     ax.grid(False)
-    ax.set_title(f"joint, {reading.data['way']}; ranks of the best {reading.data['k']}", fontsize=8, loc="left")
+    ax.set_title(f"joint, {reading.data['way']}, and its {reading.data['k']} best pairs", fontsize=8, loc="left")
 
 
 def _verdict(reading: Reading, prediction: str | None) -> str:
