@@ -43,7 +43,7 @@ def test_the_exact_solution_is_the_best_of_all(pairs, seed):
 def test_duplicates_are_cut_lazily():
     alike = np.tile([[1.0], [0.9], [0.8], [0.1]], (1, 3))
     solution = chiqpm.solve_exactly(Program(alike, 4, 2))
-    assert solution.details["cuts"] > 0
+    assert solution.details["kept_apart"] > 0
     assert len(np.unique(solution.W, axis=0)) == 3
     assert np.isclose(solution.Z_A, 1000 / 6 * (1.9 + 1.8 + 1.7))
 

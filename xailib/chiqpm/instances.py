@@ -4,8 +4,8 @@ What makes a program hard is not its size but its similar pairs. A solver that w
 has never met *siblings*: classes that agree in nearly everything, come in small groups, and would like the same features. All
 three families have them.
 
-- ``"low rank"``: classes are directions in a space of 64 dimensions, siblings are neighbouring directions, features are random
-  directions plus noise. Many features mean nearly the same, so redundancy binds.
+- ``"low rank"``: classes are directions in a space of 64 dimensions (of C / 2, if that is less), siblings are neighbouring
+  directions, features are random directions plus noise. Many features mean nearly the same, so redundancy binds.
 - ``"parts"``: classes are sets of 6 out of 120 parts; a sibling replaces one part by another, as in the world of the birds.
   Features respond to one part and sometimes to a few more. Most entries of ``A`` are near zero.
 - ``"birds"``: real features of the trained network ``birds-cnn``. It has 208 channels in four layers and knows 20 species. To
@@ -106,9 +106,10 @@ def instance(
 def low_rank(n_classes: int, n_candidates: int, siblings: bool, rng: np.random.Generator) -> np.ndarray:
     """A (F, C): products of random features and class directions, plus noise."""
     family = rng.integers(0, max(n_classes // 2, 1), n_classes) if siblings else np.arange(n_classes)
-    directions = rng.normal(size=(n_classes, RANK))[np.sort(family)] + SIBLING_SPREAD * rng.normal(size=(n_classes, RANK))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True) if siblings else np.sqrt(RANK)
-    A = rng.normal(size=(n_candidates, RANK)) @ directions.T + NOISE * rng.normal(size=(n_candidates, n_classes))
+    rank = max(1, min(RANK, n_classes // 2))
+    directions = rng.normal(size=(n_classes, rank))[np.sort(family)] + SIBLING_SPREAD * rng.normal(size=(n_classes, rank))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True) if siblings else np.sqrt(rank)
+    A = rng.normal(size=(n_candidates, rank)) @ directions.T + NOISE * rng.normal(size=(n_candidates, n_classes))
     A -= A.mean(axis=1, keepdims=True)
     return A / np.abs(A).max()
 

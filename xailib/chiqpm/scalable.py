@@ -116,17 +116,15 @@ def solve(program: Program, *, bound_steps: int = 600, shakes: int = 20, repairs
         pool = np.argsort(-dual.unpriced(prices), kind="stable")[:MOST_SEARCHED]
         pool = np.union1d(np.union1d(pool, first), priced)
         tables = [program.coverage.T] if not program.pairs else [program.coverage.T, speaking_for_partners(program)]
-        best: tuple[float, np.ndarray, Assignment] | None = None
+        found = []
         for table in tables:
-            selected = shaken(Choice(program, table, pool), first, shakes, rng)
-            found = assign(np.ascontiguousarray(program.coverage[selected].T), program.n_per_class, program.pairs)
-            Z = program.objective(selected, found.W)["Z"]
-            if best is None or best[0] < Z:
-                best = Z, selected, found
-        assert best is not None
-        selected, found = polished(program, Choice(program, tables[-1], pool), best[1], best[2], repairs)
-    details = {"seconds": time.perf_counter() - start, "unproved_classes": int(found.unproved.sum())}
-    return solution_of(program, selected, found.W, bound, "greedy, swaps, dual bound", **details)
+            choice = Choice(program, table, pool)
+            selected = shaken(choice, first, shakes, rng)
+            assigned = assign(np.ascontiguousarray(program.coverage[selected].T), program.n_per_class, program.pairs)
+            found.append(polished(program, choice, selected, assigned, repairs // len(tables)))
+        selected, assigned = max(found, key=lambda pair: program.objective(pair[0], pair[1].W)["Z"])
+    details = {"seconds": time.perf_counter() - start, "unproved_classes": int(assigned.unproved.sum())}
+    return solution_of(program, selected, assigned.W, bound, "greedy, swaps, dual bound", **details)
 
 
 def polished(
