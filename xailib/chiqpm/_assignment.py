@@ -25,6 +25,8 @@ ATTEMPTS = 60
 MOST_TWINS = 500
 #: how many subsets a class without partners may choose from, at first
 FEW_SUBSETS = 12
+#: classes without partners are shared out in the time that one paired class takes
+SINGLES_PER_PAIRED = 50
 
 Subset = frozenset[int]
 Partners = list[set[int]]
@@ -32,11 +34,11 @@ Partners = list[set[int]]
 
 @dataclass(frozen=True)
 class Assignment:
-    """W (C, k) bool, which classes are not proved best given the kept features, and how many paired ones were dealt with."""
+    """W (C, k) bool, which classes are not proved best given the kept features, and how much work it was, in paired classes."""
 
     W: np.ndarray
     unproved: np.ndarray
-    solved: int
+    work: float
 
 
 def assign(
@@ -68,7 +70,7 @@ def assign(
     singles = np.array([g[0] for g in due if len(g) == 1], dtype=int)
     for c, subset in zip(singles, distinct_subsets(values[singles], n_per_class, taken), strict=True):
         W[c, list(subset)] = True
-    return Assignment(W, unproved, sum(map(len, solved)))
+    return Assignment(W, unproved, sum(map(len, solved)) + len(singles) / SINGLES_PER_PAIRED)
 
 
 def _inside(group: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -46,6 +46,7 @@ Uniqueness and cycles are not priced. What is proved is printed as the gap, (bou
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ SHAKEN = (3, 9)
 MOST_TRIED = 120
 
 
-def solve(program: Program, *, bound_steps: int = 600, shakes: int = 20, repairs: int = 2000, random_state: Any = 0) -> Solution:
+def solve(program: Program, *, bound_steps: int = 600, shakes: int = 20, repairs: int = 4000, random_state: Any = 0) -> Solution:
     """A feasible, nearly best solution of a program of any size, and a proved upper bound.
 
     Parameters
@@ -74,14 +75,16 @@ def solve(program: Program, *, bound_steps: int = 600, shakes: int = 20, repairs
     program : Program
     bound_steps : int, gradient steps for the bound; 0 takes the prices of the first selection as they are
     shakes : int, how often the best selection is disturbed and improved again
-    repairs : int, how many paired classes may be assigned anew while swaps are tried on the true objective
+    repairs : int, how many paired classes may be assigned anew while swaps are tried on the true objective (50 classes without
+        partners count as one)
     random_state : int, Generator or None
 
     Returns
     -------
     Solution
-        All constraints hold. ``details``: ``seconds``, and ``unproved_classes``, how many classes are in groups of pairs too
-        large to be assigned by an exact program.
+        All constraints hold. ``details``: ``seconds``; ``unproved_classes``, how many classes are in groups of pairs too large
+        to be assigned by an exact program; ``Z_unconstrained``, what the same features would bring if no two classes had to
+        share features or to differ: how much of the gap is due to constraints that the bound prices in part only.
 
     Raises
     ------
@@ -116,23 +119,47 @@ def solve(program: Program, *, bound_steps: int = 600, shakes: int = 20, repairs
         pool = np.argsort(-dual.unpriced(prices), kind="stable")[:MOST_SEARCHED]
         pool = np.union1d(np.union1d(pool, first), priced)
         tables = [program.coverage.T] if not program.pairs else [program.coverage.T, speaking_for_partners(program)]
-        found = []
-        for table in tables:
-            choice = Choice(program, table, pool)
-            selected = shaken(choice, first, shakes, rng)
-            assigned = assign(np.ascontiguousarray(program.coverage[selected].T), program.n_per_class, program.pairs)
-            found.append(polished(program, choice, selected, assigned, repairs // len(tables)))
-        selected, assigned = max(found, key=lambda pair: program.objective(pair[0], pair[1].W)["Z"])
-    details = {"seconds": time.perf_counter() - start, "unproved_classes": int(assigned.unproved.sum())}
+        choices = [Choice(program, table, pool) for table in tables]
+        selected, assigned = searched(program, choices, first, shakes, repairs, rng)
+    details = {
+        "seconds": time.perf_counter() - start,
+        "unproved_classes": int(assigned.unproved.sum()),
+        "Z_unconstrained": choices[0].value(np.searchsorted(choices[0].pool, selected)),
+    }
     return solution_of(program, selected, assigned.W, bound, "greedy, swaps, dual bound", **details)
 
 
-def polished(
-    program: Program, choice: Choice, selected: np.ndarray, found: Assignment, repairs: int
+def searched(
+    program: Program, choices: Sequence[Choice], first: np.ndarray, shakes: int, repairs: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, Assignment]:
+    """The best selection met, with its assignment: one search per table, and then shakes of the best as long as repairs last."""
+    best: tuple[float, np.ndarray, Assignment] | None = None
+    tried: set[bytes] = set()
+    for start in range(len(choices) + shakes):
+        choice = choices[start % len(choices)]
+        selected = (
+            shaken(choice, first, shakes, rng) if best is None or start < len(choices) else shaken(choice, best[1], 1, rng, True)
+        )
+        key = np.sort(selected).tobytes()
+        if key in tried or (best is not None and repairs <= 0):
+            continue
+        tried.add(key)
+        assigned = assign(np.ascontiguousarray(program.coverage[selected].T), program.n_per_class, program.pairs)
+        selected, assigned, repairs = polished(program, choices[-1], selected, assigned, repairs - assigned.work)
+        Z = program.objective(selected, assigned.W)["Z"]
+        if best is None or best[0] < Z:
+            best = Z, selected, assigned
+    assert best is not None
+    return best[1], best[2]
+
+
+def polished(
+    program: Program, choice: Choice, selected: np.ndarray, found: Assignment, repairs: float
+) -> tuple[np.ndarray, Assignment, float]:
     """Swaps judged by what they really bring, pairs and duplicates included: the most promising first, until none helps.
 
-    Only groups of classes that lose a feature, or would like the new one, are assigned anew; ``repairs`` limits how many classes.
+    Only groups of classes that lose a feature, or would like the new one, are assigned anew; ``repairs`` limits how many classes,
+    and what is left of it comes back.
     """
     selected, n_wc = selected.copy(), program.n_per_class
     Z = program.objective(selected, found.W)["Z"]
@@ -149,12 +176,12 @@ def polished(
             values = np.ascontiguousarray(program.coverage[trial].T)
             least = np.where(found.W, program.coverage[selected].T, np.inf).min(axis=1)
             new = assign(values, n_wc, program.pairs, found, found.W[:, out] | (values[:, out] > least))
-            repairs -= new.solved
+            repairs -= new.work
             if program.objective(trial, new.W)["Z"] > Z + 1e-9:
                 selected, found, improved = trial, new, True
                 Z = program.objective(selected, found.W)["Z"]
                 break
-    return selected, found
+    return selected, found, repairs
 
 
 def speaking_for_partners(program: Program) -> np.ndarray:
@@ -232,8 +259,8 @@ def local_optimum(choice: Choice, S: np.ndarray, barred: np.ndarray | None = Non
         S[out] = into
 
 
-def shaken(choice: Choice, selected: np.ndarray, shakes: int, rng: np.random.Generator) -> np.ndarray:
-    """Feature numbers of the best local optimum met: a few features are barred, the gap is filled, swaps follow."""
+def shaken(choice: Choice, selected: np.ndarray, shakes: int, rng: np.random.Generator, always: bool = False) -> np.ndarray:
+    """The best local optimum met (or ``always`` the last) as feature numbers: bar some, fill the gap, swap."""
     S = local_optimum(choice, np.searchsorted(choice.pool, selected))
     best = choice.value(S)
     most = min(SHAKEN[1], len(S), len(choice.pool) - len(S))
@@ -241,6 +268,6 @@ def shaken(choice: Choice, selected: np.ndarray, shakes: int, rng: np.random.Gen
         out = rng.permutation(len(S))[: rng.integers(min(SHAKEN[0], most), most + 1)]
         other = local_optimum(choice, np.delete(S, out), S[out])
         value = choice.value(other)
-        if value > best + 1e-9:
+        if always or value > best + 1e-9:
             S, best = other, value
     return choice.pool[S]
