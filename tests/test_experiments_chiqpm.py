@@ -14,7 +14,7 @@ from xailib.experiments.chiqpm import Settings
 
 SMALL = Settings(seeds=(0,), pictures=120, epochs=1, cycles=(1,), pool=80, splits=2, draws=2, draw=80)
 #: without similar pairs, which take the longest to solve
-FEW = {name: (0.0, *experiment.CONDITIONS[name][1:]) for name in (experiment.DEFAULT, experiment.WITHOUT)}
+FEW = {name: (0.0, *experiment.CONDITIONS[name][1:]) for name in experiment.CALIBRATED}
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,11 @@ def small(tmp_path_factory):
         patch.setattr(experiment, "CONDITIONS", FEW)
         patch.setattr(experiment, "GRID", {"n_features": (4, 8), "n_per_class": (2,), "density": (0.0,)})
         patch.setattr(_pipeline, "solve", partial(_pipeline.solve, bound_steps=0, shakes=0))
-        experiment._start.cache_clear()
+        for cached in (experiment._start, experiment._dense_predicted, experiment._solved):
+            cached.cache_clear()
         yield experiment.run(SMALL, folder), folder
-        experiment._start.cache_clear()
+        for cached in (experiment._start, experiment._dense_predicted, experiment._solved):
+            cached.cache_clear()
 
 
 @pytest.fixture
@@ -46,8 +48,8 @@ def test_a_small_run_writes_its_file_and_registers_it(small):
     assert manifest.problems(folder) == []
     with np.load(folder / experiment.FILE) as stored:
         assert sorted(stored.files) == sorted(arrays)
-    assert arrays["table"].shape == (1, 2, len(experiment.MEASURES))
-    assert arrays["splits"].shape == (1, 2, 4, len(conformal.METHODS), 2, len(experiment.SPLIT_NUMBERS))
+    assert arrays["table"].shape == (1, 3, len(experiment.MEASURES))
+    assert arrays["splits"].shape == (1, 3, 4, len(conformal.METHODS), 2, len(experiment.SPLIT_NUMBERS))
     assert arrays["fresh"].shape == (2, 4, len(conformal.METHODS), len(experiment.SPLIT_NUMBERS))
     assert arrays["falls"].shape == (1, 2, 20, 16, 5)
 

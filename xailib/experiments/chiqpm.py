@@ -43,7 +43,8 @@ ORIGIN = "measured on worlds.birds() and worlds.birds(ambiguous=True)"
 DENSE_CODE = ("chiqpm/network.py", "zoo/architectures.py", "_training.py", "worlds/birds.py", "worlds/_bird_drawing.py")
 CODE = (
     *DENSE_CODE,
-    *(f"chiqpm/{name}.py" for name in ("_pipeline", "program", "scalable", "conformal", "hierarchy", "metrics")),
+    *(f"chiqpm/{name}.py" for name in ("_pipeline", "program", "exact", "scalable", "_assignment", "_bound")),
+    *(f"chiqpm/{name}.py" for name in ("conformal", "hierarchy", "metrics")),
     "experiments/chiqpm.py",
 )
 #: pictures that no network has seen come from worlds with seeds this much larger
@@ -53,9 +54,12 @@ ALPHAS = (0.12, 0.10, 0.075, 0.05)
 CONDITIONS: dict[str, tuple[float, float, float]] = {
     **{f"rho {rho:g}": (rho, network.GROUNDING, _pipeline.REDUNDANCY) for rho in (0.0, 0.25, 0.5, 1.0)},
     **{f"rho {rho:g}, no L_feat": (rho, 0.0, _pipeline.REDUNDANCY) for rho in (0.0, 0.25, 0.5, 1.0)},
+    "rho 2": (2.0, network.GROUNDING, _pipeline.REDUNDANCY),
     "redundancy free": (_pipeline.DENSITY, network.GROUNDING, 0.0),
 }
-DEFAULT, WITHOUT = "rho 0.5", "rho 0.5, no L_feat"
+DEFAULT, WITHOUT, CROWDED = "rho 0.5", "rho 0.5, no L_feat", "rho 2"
+#: whose prediction sets are measured
+CALIBRATED = (DEFAULT, WITHOUT, CROWDED)
 #: what a row of the table holds; ``ratio`` is to the dense network on the same pictures
 MEASURES = (
     "accuracy",
@@ -139,12 +143,13 @@ def results() -> dict[str, np.ndarray]:
     ``table`` (seeds, conditions, measures) with the names ``conditions`` and ``measures``; ``dense`` (seeds, 6): accuracy,
     diversity, class independence, contrastiveness, correlation and accuracy on the ambiguous world; for :data:`DEFAULT` and
     :data:`WITHOUT` (seeds, 2, ...): ``selected`` (16,), ``W`` (20, 16), ``falls`` (20, 16, 5) by species and part, ``overlap``
-    (16, 6); ``splits`` (seeds, 2 networks, alphas, methods, splits, numbers) and ``fresh`` (draws, alphas, methods, numbers) with
+    (16, 6); ``splits`` (seeds, 3 networks, alphas, methods, splits, numbers) and ``fresh`` (draws, alphas, methods, numbers) with
     the names ``alphas``, ``methods`` and ``numbers``; ``by_class`` (seeds, methods, 20) at alpha 0.1; ``shift`` (seeds, shifts,
-    alphas): coverage of the hierarchical sets; ``ambiguous`` (seeds, 2): accuracy of the two networks there. Of the first seed:
-    ``pool_features``, ``pool_y``, ``pool_W`` of the pictures behind ``splits``; and for every size in :data:`GRID`
-    ``grid_selected``, ``grid_W`` (filled up with -1 and False; all -1 where the request is infeasible), ``grid_Z``, with
-    ``dense_features``, ``dense_y`` of held-out pictures, ``dense_mean``, ``dense_std`` of training pictures.
+    alphas): coverage of the hierarchical sets; ``ambiguous`` (seeds, 3): accuracy of the networks there. Of the first seed:
+    ``pool_features``, ``pool_y``, ``pool_W`` of the pictures behind ``splits``; ``A`` and ``bias`` of its
+    program, ``dense_features``, ``dense_y`` of held-out pictures, ``dense_mean``, ``dense_std`` of training pictures; and for
+    every size in :data:`GRID` ``grid_selected``, ``grid_W`` (filled up with -1 and False; all -1 where the request is
+    infeasible), ``grid_Z``.
 
     Raises
     ------
@@ -177,8 +182,8 @@ def paired(first: str, second: str) -> pd.DataFrame:
 
 
 def splits(network_number: int = 0) -> pd.DataFrame:
-    """One row per seed, alpha, method and split; network 0 was fine-tuned with L_feat, network 1 without."""
-    check.one_of(network_number, "network_number", [0, 1])
+    """One row per seed, alpha, method and split; the networks are those of :data:`CALIBRATED`."""
+    check.one_of(network_number, "network_number", range(len(CALIBRATED)))
     stored = results()
     return _long(stored["splits"][:, network_number], stored, ["seed", "alpha", "method", "split"])
 
@@ -254,10 +259,16 @@ def _tuned(
 ) -> tuple[CHiQPM, CHiQPM, Solution]:
     """The binary network before and after fine-tuning."""
     density, grounding, redundancy = condition
-    solution = _pipeline.solve(start.with_(density=density, redundancy=redundancy), random_state=seed)
+    solution = _solved(start, density, redundancy, seed)
     before = _pipeline.binary_network(start, solution)
     tuning = {**_pipeline.FINE_TUNING, "cycles": settings.cycles, "grounding": grounding, "random_state": seed}
     return before, network.fine_tune(before, *world.train, **tuning), solution
+
+
+@cache
+def _solved(start: _pipeline.Start, density: float, redundancy: float, seed: int) -> Solution:
+    """The same program is asked for with L_feat and without."""
+    return _pipeline.solve(start.with_(density=density, redundancy=redundancy), random_state=seed)
 
 
 def _measure(seed: int, settings: Settings, name: str) -> dict[str, np.ndarray]:
@@ -339,7 +350,7 @@ def _explore(seed: int, settings: Settings) -> dict[str, np.ndarray]:
         weight = _pipeline.balance(n_features)
         try:
             program = replace(start.with_(density=density, redundancy=weight), n_features=n_features, n_per_class=n_per_class)
-            solution = _pipeline.solve(program, random_state=seed)
+            solution = _pipeline.solve(program, repairs=500, random_state=seed)
         except ValueError:  # infeasible, with the reason
             continue
         selected[place][:n_features], W[place][:, :n_features], Z[place] = solution.selected, solution.W, solution.objective
@@ -350,6 +361,8 @@ def _explore(seed: int, settings: Settings) -> dict[str, np.ndarray]:
         "grid_Z": Z.astype(np.float32),
         "dense_features": network.pooled_features(start.dense, world.test[0][rows]).astype(np.float32),
         "dense_y": world.test[1][rows],
+        "A": start.program.A.astype(np.float32),
+        "bias": np.asarray(start.program.b, dtype=np.float32),
         "dense_mean": start.features.mean(axis=0).astype(np.float32),
         "dense_std": start.features.std(axis=0).astype(np.float32),
     }
@@ -379,13 +392,13 @@ def _measure_dense(seed: int, settings: Settings) -> dict[str, np.ndarray]:
 
 
 def _calibrate(seed: int, settings: Settings) -> dict[str, np.ndarray]:
-    """Sets of two networks, with L_feat and without, over splits of new pictures."""
+    """Sets of three networks, with L_feat, without and with too many pairs, over splits of new pictures."""
     world = _world(seed, settings, ambiguous=True)
     start = _pipeline.start(_dense(seed, settings, ambiguous=True), world)
     pool = worlds.birds(settings.pool, ambiguous=True, random_state=seed + NEW)
     similarity = metrics.attribute_similarity(world.truth.attributes)
     found: dict[str, list[Any]] = {"splits": [], "ambiguous": []}
-    for name in (DEFAULT, WITHOUT):
+    for name in CALIBRATED:
         _, model, solution = _tuned(start, world, seed, settings, CONDITIONS[name])
         seen = network.describe(model, pool.X)
         rows = conformal.over_splits(

@@ -29,12 +29,12 @@ __all__ = sorted([*_FUNCTIONS, "card", "load", "names", "tabular", "text_model"]
 
 def names() -> list[str]:
     """All models that :func:`load` knows: networks first."""
-    from xailib.zoo import language, two_towers
+    from xailib.zoo import chiqpm, language, two_towers
     from xailib.zoo.architectures import SHAPES
     from xailib.zoo.tabular import TABULAR
     from xailib.zoo.text import TEXT
 
-    return [*SHAPES, *language.SHAPES, *two_towers.SHAPES, *TABULAR, *TEXT]
+    return [*SHAPES, *language.SHAPES, *two_towers.SHAPES, *chiqpm.SHAPES, *TABULAR, *TEXT]
 
 
 def load(name: str) -> Any:
@@ -43,9 +43,10 @@ def load(name: str) -> Any:
     Parameters
     ----------
     name : one of :func:`names`
-        Networks for images (``"birds-cnn"``, ...), transformers (``"facts-transformer"``, ...) and towers for images and texts
-        (``"birds-clip"``) are torch modules in evaluation mode, new at every call; tabular models (``"loans-boosting"``, ...)
-        and text models (``"messages-words"``, ...) are fitted pipelines, shared within the process.
+        Networks for images (``"birds-cnn"``, ...), transformers (``"facts-transformer"``, ...), towers for images and texts
+        (``"birds-clip"``) and pairs of a dense and a binary network (``"birds-chiqpm"``, ...) are torch modules in evaluation
+        mode, new at every call; tabular models (``"loans-boosting"``, ...) and text models (``"messages-words"``, ...) are
+        fitted pipelines, shared within the process.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def load(name: str) -> Any:
 
     Notes
     -----
-    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2, 8, 10 and 15.
+    How a model was made and what it relies on stands in :func:`card`. Introduced in chapters 2, 8, 10, 15 and 16.
 
     Examples
     --------
@@ -71,7 +72,7 @@ def load(name: str) -> Any:
     if _is_text(name):
         return text_model(name)
     check.one_of(name, "name", names())
-    homes = [importlib.import_module(f"xailib.zoo.{home}") for home in ("language", "two_towers", "vision")]
+    homes = [importlib.import_module(f"xailib.zoo.{home}") for home in ("chiqpm", "language", "two_towers", "vision")]
     return next(home.network(name) for home in homes if name in home.SHAPES)
 
 

@@ -18,7 +18,7 @@ from xailib.course import manifest
 from xailib.models import batched, predictor
 from xailib.worlds._world import World
 from xailib.worlds.birds import SHORTCUT_STRENGTH
-from xailib.zoo import language, language_cards, two_tower_cards, two_towers
+from xailib.zoo import chiqpm, chiqpm_cards, language, language_cards, two_tower_cards, two_towers
 from xailib.zoo._markdown import table
 from xailib.zoo.architectures import SHAPES, GapCNN
 from xailib.zoo.vision import BATCH_IMAGES, digits, network, part_reliance
@@ -27,7 +27,7 @@ MEASUREMENTS = "zoo_measurements.json"
 COMMAND = "python -m xailib.zoo.cards"
 MEASURED_ON = "measured on the worlds, scikit-learn's digits and docstrings"
 WORLDS = ("loans", "houses", "messages", "birds", "fundus", "copies", "facts", "agreement", "brackets")
-NETWORKS = (*SHAPES, *language.SHAPES, *two_towers.SHAPES)
+NETWORKS = (*SHAPES, *language.SHAPES, *two_towers.SHAPES, *chiqpm.SHAPES)
 EVALUATION_PICTURES, EVALUATION_SEED = 3000, 1
 LEAKS: dict[str, dict[str, Any]] = {"snow": {"shortcut": "snow"}, "marker": {"marker": True}}
 STRENGTHS = {"with the leak": SHORTCUT_STRENGTH, "leak reversed": 1 - SHORTCUT_STRENGTH}
@@ -63,9 +63,10 @@ def card(name: str) -> str:
             language_cards.section(name, measured),
         ]
         return "\n\n".join([*parts, "For teaching only."])
-    if name in two_towers.SHAPES:
-        title, made = f"# {name}: {two_tower_cards.STORIES[name]}", two_tower_cards.making(name, entry)
-        return "\n\n".join([title, made, two_tower_cards.section(measured), "For teaching only."])
+    for own, home in ((two_tower_cards, two_towers), (chiqpm_cards, chiqpm)):
+        if name in home.SHAPES:
+            title = f"# {name}: {own.STORIES[name]}"
+            return "\n\n".join([title, own.making(name, entry), own.section(measured), "For teaching only."])
     parts = [f"# {name}: {_STORIES[name]}", _making(name, entry)]
     if "leaks" in measured:
         parts += [_accuracy_section(measured), _part_test_section(measured)]
@@ -143,6 +144,8 @@ def measure(name: str) -> dict[str, Any]:
         return language_cards.measure(name)
     if name in two_towers.SHAPES:
         return two_tower_cards.measure(name)
+    if name in chiqpm.SHAPES:
+        return chiqpm_cards.measure(name)
     model = network(name)
     if name == "digits-cnn":
         images, labels, n_train = digits()

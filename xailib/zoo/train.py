@@ -24,8 +24,9 @@ from tqdm.auto import tqdm
 from xailib import _cache, worlds
 from xailib import _validation as check
 from xailib._training import Loss, TrainingRun, one_thread
+from xailib.chiqpm import _pipeline
 from xailib.course import manifest
-from xailib.zoo import cards, language, two_towers, vision
+from xailib.zoo import cards, chiqpm, language, two_towers, vision
 from xailib.zoo._corpora import CORPORA, NOT_ASKED, Corpus
 from xailib.zoo.architectures import SHAPES, GapCNN, folded
 from xailib.zoo.transformer import Transformer
@@ -68,6 +69,7 @@ class Recipe:
     origin : what the weights were made from, in a few words
     steps_per_epoch : batches in an epoch, if not all
     kept : epochs after which a copy of the weights is kept, to ship as the model's history; 0 is before the first
+    whole : function (checkpoint) -> finished network, where a training has more than one part
     """
 
     data: Callable[[], tuple[np.ndarray, np.ndarray]]
@@ -80,6 +82,7 @@ class Recipe:
     loss: Loss = _smoothed_cross_entropy
     steps_per_epoch: int | None = None
     kept: tuple[int, ...] = ()
+    whole: Callable[[Path], nn.Module] | None = None
 
 
 def _digits_for_training() -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +94,14 @@ def _fundus_for_training(*, onset: bool) -> tuple[np.ndarray, np.ndarray]:
     """Images with the channels of a pixel side by side in memory, which makes convolutions of few channels twice as fast."""
     images, grades = worlds.fundus().train
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(images, 1, 3)), 3, 1), (grades > 0).astype(np.int64) if onset else grades
+
+
+def _birds_for_training(**options: Any) -> tuple[np.ndarray, np.ndarray]:
+    return worlds.birds(**options).train
+
+
+def _dense_and_binary(checkpoint: Path, **options: Any) -> nn.Module:
+    return _pipeline.train(worlds.birds(**options), seed=0, checkpoint=checkpoint)
 
 
 @lru_cache(maxsize=1)
@@ -137,6 +148,15 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=0.05,
         loss=_captioned,
     ),
+    **{
+        name: Recipe(
+            partial(_birds_for_training, **options),
+            8,
+            f"trained on worlds.birds({', '.join(f'{key}={value}' for key, value in options.items())}), its head by a program",
+            whole=partial(_dense_and_binary, **options),
+        )
+        for name, options in chiqpm.SHAPES.items()
+    },
 }
 
 
@@ -151,7 +171,7 @@ def train(name: str, *, checkpoints: Path | None = None) -> nn.Module:
     Returns
     -------
     torch module
-        In evaluation mode; a GapCNN with batch normalisation folded away, a Transformer, or a TinyCLIP.
+        In evaluation mode; a GapCNN with batch normalisation folded away, a Transformer, a TinyCLIP, or CHiQPM's two networks.
 
     Notes
     -----
@@ -161,6 +181,8 @@ def train(name: str, *, checkpoints: Path | None = None) -> nn.Module:
     recipe = RECIPES[check.one_of(name, "name", RECIPES)]
     path = checkpoint_path(name, checkpoints)
     with one_thread():
+        if recipe.whole is not None:
+            return recipe.whole(path)
         run = _training_run(name, recipe)
         run.resume(path)
         _keep(run, recipe, path)
@@ -233,6 +255,7 @@ _SOURCES = (
     "zoo/two_towers.py",
     "zoo/_captions.py",
     "zoo/_corpora.py",
+    *(f"chiqpm/{part}.py" for part in ("_pipeline", "network", "program", "scalable", "exact", "_assignment", "_bound")),
     "text.py",
     "worlds/real.py",
     *(f"worlds/{world}.py" for world in ("messages", "copies", "facts", "agreement", "brackets")),
