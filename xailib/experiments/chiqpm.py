@@ -1,7 +1,8 @@
 """CHiQPM on birds, over several seeds: ``python -m xailib.experiments.chiqpm``.
 
 Every seed has a world and a dense network of its own. From this one network start all binary ones: with none to one similar pair
-per class, with and without the Feature Grounding Loss, and two that provoke a failure. A second dense network of the seed learns
+per class, with and without the Feature Grounding Loss, two that provoke a failure, and one whose features and head are drawn by
+lot. A second dense network of the seed learns
 the ambiguous world, where no classifier can always be right; its binary network calibrates prediction sets over 200 splits of new
 pictures. For one seed calibration and test are drawn afresh each time.
 
@@ -14,6 +15,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from xailib import _validation as check
 from xailib._training import one_thread
 from xailib.chiqpm import _pipeline, conformal, metrics, network
 from xailib.chiqpm.network import CHiQPM, Description
-from xailib.chiqpm.program import Solution
+from xailib.chiqpm.program import Program, Solution, solution_of
 from xailib.course import manifest
 from xailib.evaluation import mean_interval
 from xailib.zoo import cards
@@ -50,12 +52,13 @@ CODE = (
 #: pictures that no network has seen come from worlds with seeds this much larger
 NEW = 1000
 ALPHAS = (0.12, 0.10, 0.075, 0.05)
-#: name of a condition -> similar pairs per class, strength of L_feat, weight of redundancy
-CONDITIONS: dict[str, tuple[float, float, float]] = {
+#: name of a condition -> similar pairs per class, strength of L_feat, weight of redundancy (None: features and head by lot)
+CONDITIONS: dict[str, tuple[float, float, float | None]] = {
     **{f"rho {rho:g}": (rho, network.GROUNDING, _pipeline.REDUNDANCY) for rho in (0.0, 0.25, 0.5, 1.0)},
     **{f"rho {rho:g}, no L_feat": (rho, 0.0, _pipeline.REDUNDANCY) for rho in (0.0, 0.25, 0.5, 1.0)},
     "rho 2": (2.0, network.GROUNDING, _pipeline.REDUNDANCY),
     "redundancy free": (_pipeline.DENSITY, network.GROUNDING, 0.0),
+    "by lot": (0.0, network.GROUNDING, None),
 }
 DEFAULT, WITHOUT, CROWDED = "rho 0.5", "rho 0.5, no L_feat", "rho 2"
 #: whose prediction sets are measured
@@ -255,7 +258,7 @@ def _dense_predicted(seed: int, settings: Settings) -> np.ndarray:
 
 
 def _tuned(
-    start: _pipeline.Start, world: Any, seed: int, settings: Settings, condition: tuple[float, float, float]
+    start: _pipeline.Start, world: Any, seed: int, settings: Settings, condition: tuple[float, float, float | None]
 ) -> tuple[CHiQPM, CHiQPM, Solution]:
     """The binary network before and after fine-tuning."""
     density, grounding, redundancy = condition
@@ -266,9 +269,22 @@ def _tuned(
 
 
 @cache
-def _solved(start: _pipeline.Start, density: float, redundancy: float, seed: int) -> Solution:
+def _solved(start: _pipeline.Start, density: float, redundancy: float | None, seed: int) -> Solution:
     """The same program is asked for with L_feat and without."""
+    if redundancy is None:
+        return _by_lot(start.with_(density=density), seed)
     return _pipeline.solve(start.with_(density=density, redundancy=redundancy), random_state=seed)
+
+
+def _by_lot(program: Program, seed: int) -> Solution:
+    """Features drawn at random, and a different random set of them for every class: what the program has to beat."""
+    rng = np.random.default_rng(seed)
+    selected = np.sort(rng.permutation(len(program.A))[: program.n_features])
+    subsets = list(combinations(range(program.n_features), program.n_per_class))
+    W = np.zeros((program.n_classes, program.n_features), dtype=bool)
+    for own, k in zip(W, rng.permutation(len(subsets)), strict=False):
+        own[list(subsets[k])] = True
+    return solution_of(program, selected, W, np.inf, "by lot")
 
 
 def _measure(seed: int, settings: Settings, name: str) -> dict[str, np.ndarray]:

@@ -273,6 +273,7 @@ def make_weights(names: list[str], folder: Path | None = None) -> None:
     folder = folder or manifest.data_dir()
     for name in names:
         weights, path, words = train(name).state_dict(), checkpoint_path(name), _words(name)
+        weights = {key: value.contiguous() for key, value in weights.items()}
         _ship(f"{name}.safetensors", weights, words, name, folder)
         if RECIPES[name].kept:
             _ship(f"{name}-training.safetensors", _history(name, path), words, name, folder)
