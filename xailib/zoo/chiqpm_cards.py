@@ -12,7 +12,7 @@ from xailib.zoo._markdown import table
 
 STORIES = {
     "birds-chiqpm": "A dense network for birds, and its binary one: four of sixteen features make a species.",
-    "birds-chiqpm-ambiguous": "The same for birds of which one in three has a pivot part between two siblings.",
+    "birds-chiqpm-ambiguous": "The same for birds whose pivot parts are often hidden, so that nobody can always be right.",
 }
 PICTURES, SEED = 3000, 1
 
