@@ -51,7 +51,7 @@ weights: $(READY)  ## retrain every shipped model from nothing
 	@$(RUN) -m xailib.zoo.train
 
 experiments: $(READY)  ## regenerate the stored tables of long experiments
-	@for name in ecor probing sae softcam; do $(RUN) -m xailib.experiments.$$name || exit 1; done
+	@for name in chiqpm chiqpm_programs ecor probing sae softcam; do $(RUN) -m xailib.experiments.$$name || exit 1; done
 
 doctor: $(READY)  ## check versions and data
 	@$(RUN) -m xailib.course doctor

@@ -205,7 +205,7 @@ chooser
 chooser.filmstrip()
 
 # %% [markdown]
-# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 15 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb), [TCAV](09_tcav.ipynb), [attention](10_attention.ipynb), [probing](11_probing.ipynb), [patching](12_patching.ipynb), [sparse autoencoders](13_superposition_and_saes.ipynb), [SoftCAM](14_softcam.ipynb), [ECOR](15_ecor.ipynb). Four more are on their way.
+# The chooser is compiled from one table of method cards. Each card also says what the method costs and how it fails, because that is what you need before you use it. Chapters 01 to 16 exist already: [glass boxes](01_glass_boxes.ipynb), [permutation importance](02_permutation_importance.ipynb), [PDP, ICE and ALE](03_effects.ipynb), [LIME](04_lime.ipynb), [SHAP](05_shap.ipynb), [anchors](06_anchors.ipynb), [counterfactuals](07_counterfactuals.ipynb), [saliency and Grad-CAM](08_saliency.ipynb), [TCAV](09_tcav.ipynb), [attention](10_attention.ipynb), [probing](11_probing.ipynb), [patching](12_patching.ipynb), [sparse autoencoders](13_superposition_and_saes.ipynb), [SoftCAM](14_softcam.ipynb), [ECOR](15_ecor.ipynb), [CHiQPM](16_chiqpm.ipynb). Three more are on their way.
 
 # %%
 for card in methods.choose("what does the model rely on?", "a table", "only its predictions"):
@@ -237,6 +237,7 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | $W$, $d_i$, $z_i$ | a dictionary, its direction $i$, and how strongly feature $i$ fires (chapter 13) |
 # | $A_c^{ij}$, $\lambda$ | evidence for class $c$ at cell $(i, j)$; the strength of a penalty (chapter 14) |
 # | $P(r \mid I)$, $P(c \mid r, I)$ | how well a reason fits a picture; how well a category fits it, given that reason (chapter 15) |
+# | $A_{fc}$, $W_{cf}$, $f^*$ | how well feature $f$ goes with class $c$; whether $c$ is made of it; its activation, never negative (chapter 16) |
 # | $L$ | a loss: the larger, the worse |
 # | $n$, $p$ | number of rows; number of features |
 # | $\rho$ | a correlation; in tests of ranking, Spearman's |
@@ -254,7 +255,8 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | **concept** | what a set of example pictures has in common; at a layer, the direction towards them |
 # | **control task** | labels that mean nothing, to see what a probe learns by itself |
 # | **counterfactual** | a changed row with which the model decides otherwise |
-# | **coverage** | the share of rows to which a rule applies; also of intervals that hold the truth |
+# | **conformal set** | classes kept so that, over cases like those it was calibrated on, the truth is among them as often as promised |
+# | **coverage** | the share of rows to which a rule applies; also of intervals, and of sets, that hold the truth |
 # | **effect** | how the prediction changes with a feature, as a curve |
 # | **estimand** | the exact quantity that a method tries to estimate |
 # | **evidence map** | in SoftCAM, what every cell adds to a class score; the score is its mean |
@@ -267,6 +269,7 @@ for card in methods.choose("what does the model rely on?", "a table", "only its 
 # | **intervention** | an experiment: change one thing, keep the rest, watch the model |
 # | **oracle** | the rule of a world used as if it were a model: it makes no model error |
 # | **patching** | putting an inner value of one run into another run |
+# | **pivot** | the one feature in which two similar classes part |
 # | **placebo** | an explanation that cannot be right, scored beside yours |
 # | **precision** | of a rule: the share of rows under it that keep the prediction |
 # | **probe** | a small classifier that reads a property out of inner values |
