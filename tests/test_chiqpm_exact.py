@@ -69,3 +69,13 @@ def test_the_stated_size_is_proved_in_two_minutes_and_the_scalable_solution_is_w
     assert exact.optimal
     assert exact.objective <= near.bound + 1e-6
     assert near.objective >= 0.995 * exact.objective
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(4))
+def test_pairs_that_tie_eight_classes_together_do_not_mislead_the_scalable_solver(seed):
+    """Ten features for groups of seven and eight classes: what each gets is as hard as which features to keep."""
+    program = chiqpm.instance("parts", 20, 32, n_features=10, n_per_class=3, random_state=seed)
+    exact, near = chiqpm.solve_exactly(program), chiqpm.solve(program)
+    assert exact.optimal
+    assert near.objective >= 0.995 * exact.objective

@@ -186,7 +186,7 @@ def test_a_chain_longer_than_a_sunflower_is_met_and_exchanges_only_improve_it():
 def test_search_comes_near_the_exact_assignment(monkeypatch):
     values, pairs = np.random.default_rng(1).random((6, 9)), [(c, c + 1) for c in range(5)]
     whole = assign(values, 3, pairs)
-    monkeypatch.setattr(_assignment, "EXACT_CLASSES", 2)
+    monkeypatch.setattr(_assignment, "EXACT_CELLS", 2)
     searched = assign(values, 3, pairs)
     assert not whole.unproved.any()
     assert searched.unproved.all()

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite
 from xailib.chiqpm.exact import Model, duplicates
 from xailib.chiqpm.program import Program, components, core_numbers, neighbours
 
-#: groups up to this many classes and pairs are small exact programs; larger ones are searched
-EXACT_CLASSES, EXACT_PAIRS = 6, 8
+#: groups up to this many classes times features, and pairs, are small exact programs; larger ones are searched
+EXACT_CELLS, EXACT_PAIRS = 300, 12
 #: solver nodes per small program (not seconds, so that the same seed gives the same result), and rounds to keep its classes
 #: apart from each other and from others
 NODES, ROUNDS = 50, 3
@@ -131,7 +131,7 @@ def solve_group(values: np.ndarray, n: int, pairs: Sequence[tuple[int, int]], ta
         free = next((twins for twins in islice(options, MOST_TWINS) if not taken & set(twins)), None)
         if free is not None:
             return free, False
-    elif len(values) <= EXACT_CLASSES and len(pairs) <= EXACT_PAIRS:
+    elif values.size <= EXACT_CELLS and len(pairs) <= EXACT_PAIRS:
         found, proved = _exactly(values, n, pairs, taken)
         if found is not None:
             return found, proved
