@@ -378,7 +378,7 @@ def _explore(seed: int, settings: Settings) -> dict[str, np.ndarray]:
         weight = _pipeline.balance(n_features)
         try:
             program = replace(start.with_(density=density, redundancy=weight), n_features=n_features, n_per_class=n_per_class)
-            solution = _pipeline.solve(program, repairs=500, random_state=seed)
+            solution = _pipeline.solve(program, random_state=seed)
         except ValueError:  # infeasible, with the reason
             continue
         selected[place][:n_features], W[place][:, :n_features], Z[place] = solution.selected, solution.W, solution.objective
