@@ -540,7 +540,7 @@ EXPERIMENT = {
     "experiments.chiqpm.splits": Case(
         experiment.splits,
         lambda: {"network_number": 0},
-        {"network_number": [TEXT, Bad("another", 2), Bad("a fraction", 0.5), NOTHING]},
+        {"network_number": [TEXT, Bad("another", 3), Bad("a fraction", 0.5), NOTHING]},
         needs=STORED,
     ),
     "experiments.chiqpm.parts": Case(
