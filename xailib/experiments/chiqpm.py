@@ -28,8 +28,9 @@ from xailib import _cache, worlds
 from xailib import _validation as check
 from xailib._training import one_thread
 from xailib.chiqpm import _pipeline, conformal, metrics, network
+from xailib.chiqpm._assignment import assign
 from xailib.chiqpm.network import CHiQPM, Description
-from xailib.chiqpm.program import Program, Solution, solution_of
+from xailib.chiqpm.program import Solution, solution_of
 from xailib.course import manifest
 from xailib.evaluation import mean_interval
 from xailib.zoo import cards
@@ -51,17 +52,26 @@ CODE = (
 #: pictures that no network has seen come from worlds with seeds this much larger
 NEW = 1000
 ALPHAS = (0.12, 0.10, 0.075, 0.05)
-#: name of a condition -> similar pairs per class, strength of L_feat, weight of redundancy (None: features and head by lot)
-CONDITIONS: dict[str, tuple[float, float, float | None]] = {
+#: name of a condition -> similar pairs per class, strength of L_feat, weight of redundancy
+CONDITIONS: dict[str, tuple[float, float, float]] = {
     **{f"rho {rho:g}": (rho, network.GROUNDING, _pipeline.REDUNDANCY) for rho in (0.0, 0.25, 0.5, 1.0)},
     **{f"rho {rho:g}, no L_feat": (rho, 0.0, _pipeline.REDUNDANCY) for rho in (0.0, 0.25, 0.5, 1.0)},
     **{f"rho {rho:g}": (rho, network.GROUNDING, _pipeline.REDUNDANCY) for rho in (1.5, 2.0)},
     "redundancy free": (_pipeline.DENSITY, network.GROUNDING, 0.0),
-    "by lot": (0.0, network.GROUNDING, None),
-    "by lot, gently": (0.0, 0.0, None),
+    "by lot": (0.0, network.GROUNDING, _pipeline.REDUNDANCY),
+    **{
+        f"{what}, gently": (0.0, 0.0, _pipeline.REDUNDANCY) for what in ("program", "subsets by lot", "features by lot", "by lot")
+    },
 }
-#: other settings of fine-tuning: those under which a head drawn by lot did best on the first seed
-TUNING: dict[str, dict[str, Any]] = {"by lot, gently": {"learning_rate": 3e-3}}
+#: what a lot decides instead of the program
+DRAWN: dict[str, tuple[str, ...]] = {
+    "by lot": ("features", "subsets"),
+    "by lot, gently": ("features", "subsets"),
+    "subsets by lot, gently": ("subsets",),
+    "features by lot, gently": ("features",),
+}
+#: the learning rate under which a head drawn by lot did best on the first seed, of two, with L_feat and without
+GENTLE_RATE = 3e-3
 DEFAULT, WITHOUT, CROWDED = "rho 0.5", "rho 0.5, no L_feat", "rho 2"
 #: whose prediction sets are measured
 CALIBRATED = (DEFAULT, WITHOUT, CROWDED)
@@ -263,34 +273,32 @@ def _dense_predicted(seed: int, settings: Settings) -> np.ndarray:
 def _tuned(start: _pipeline.Start, world: Any, seed: int, settings: Settings, name: str) -> tuple[CHiQPM, CHiQPM, Solution]:
     """The binary network before and after fine-tuning."""
     density, grounding, redundancy = CONDITIONS[name]
-    solution = _solved(start, density, redundancy, seed)
+    solution = _solved(start, density, redundancy, seed, DRAWN.get(name, ()))
     before = _pipeline.binary_network(start, solution)
     tuning = {
         **_pipeline.FINE_TUNING,
         "cycles": settings.cycles,
         "grounding": grounding,
         "random_state": seed,
-        **TUNING.get(name, {}),
+        **({"learning_rate": GENTLE_RATE} if "gently" in name else {}),
     }
     return before, network.fine_tune(before, *world.train, **tuning), solution
 
 
 @cache
-def _solved(start: _pipeline.Start, density: float, redundancy: float | None, seed: int) -> Solution:
-    """The same program is asked for with L_feat and without."""
-    if redundancy is None:
-        return _by_lot(start.with_(density=density), seed)
-    return _pipeline.solve(start.with_(density=density, redundancy=redundancy), random_state=seed)
-
-
-def _by_lot(program: Program, seed: int) -> Solution:
-    """Features drawn at random, and a different random set of them for every class: what the program has to beat."""
+def _solved(start: _pipeline.Start, density: float, redundancy: float, seed: int, drawn: tuple[str, ...] = ()) -> Solution:
+    """The same program is asked for with L_feat and without. What is ``drawn`` at random is what the program has to beat."""
+    program = start.with_(density=density, redundancy=redundancy)
+    if not drawn:
+        return _pipeline.solve(program, random_state=seed)
     rng = np.random.default_rng(seed)
-    selected = np.sort(rng.permutation(len(program.A))[: program.n_features])
-    subsets = list(combinations(range(program.n_features), program.n_per_class))
-    W = np.zeros((program.n_classes, program.n_features), dtype=bool)
-    for own, k in zip(W, rng.permutation(len(subsets)), strict=False):
-        own[list(subsets[k])] = True
+    lot = np.sort(rng.permutation(len(program.A))[: program.n_features])
+    selected = lot if "features" in drawn else _pipeline.solve(program, random_state=seed).selected
+    W = assign(np.ascontiguousarray(program.coverage[selected].T), program.n_per_class, ()).W
+    if "subsets" in drawn:
+        subsets = np.array(list(combinations(range(program.n_features), program.n_per_class)))
+        W = np.zeros_like(W)
+        np.put_along_axis(W, subsets[rng.permutation(len(subsets))[: len(W)]], values=True, axis=1)
     return solution_of(program, selected, W, np.inf, "by lot")
 
 
