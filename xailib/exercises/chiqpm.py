@@ -695,8 +695,10 @@ def _above(shared: np.ndarray) -> np.ndarray:
 
 #: message -> what was computed instead
 _OTHER_SHARES: dict[str, Callable[..., float]] = {
-    "Zero: the product of two boolean tables is boolean, so it says *whether* classes share something, not how much. Turn W into whole "
-    "numbers first.": lambda W: 0.0,
+    "The product of two boolean tables is boolean, so it says *whether* classes share something, not how much. Turn W into whole "
+    "numbers first.": lambda W: float((_above(W.astype(bool) @ W.astype(bool).T) == W[0].sum() - 1).mean()),
+    "Always zero: two classes with all features but one in common differ in *two* places of W, since each has a feature that the other "
+    "lacks.": lambda W: 0.0,
     "The diagonal is in your mean: a class is no pair with itself.": _of_shared(lambda s, w, C: (s == w - 1).mean()),
     "You accept n_wc - 1 *or more* on the whole table, and so every class pairs with itself.": _of_shared(
         lambda s, w, C: (s >= w - 1).mean()
@@ -737,7 +739,7 @@ _OTHER_SHARES: dict[str, Callable[..., float]] = {
 
 
 def _check_pairs(answer: Callable[..., Any], rng: np.random.Generator) -> None:
-    tables = [_families(rng, int(rng.integers(9, 15)), 12, n_wc) for n_wc in (4, 3, 5, 4)]
+    tables = [_families(rng, int(rng.integers(9, 15)), 12, n_wc) for n_wc in (4, 3, 5, 2)]
     got = []
     for W in tables:
         value = np.asarray(answer(W), dtype=float)
@@ -1054,7 +1056,7 @@ EXERCISES = [
         level="stretch",
         difficulty=2,
         minutes=7,
-        passes="random assignments with 3, 4 and 5 features a class get the right share",
+        passes="random assignments with 2 to 5 features a class get the right share",
         task=(
             "A paper says that its classes can be told apart by a single feature. For how many pairs is that true? Write `contrastive_share(W)` for `W` (C, n_f) bool, every class with as "
             "many features, no two alike: the share of **all pairs of classes**, each counted once, that have all features but one in common. Then measure your network: was it 'most pairs'?"
@@ -1067,6 +1069,11 @@ EXERCISES = [
         check=_check_pairs,
         wrong=[
             WrongAnswer(lambda W: (_above(W @ W.T) == W[0].sum() - 1).mean(), "boolean product", "product of two boolean"),
+            WrongAnswer(
+                lambda W: float(np.mean([(W[c] != W[d]).sum() == 1 for c, d in combinations(range(len(W)), 2)])),
+                "differ in one place",
+                "differ in *two* places",
+            ),
             WrongAnswer(_of_shared(lambda s, w, C: (s == w - 1).mean()), "diagonal in the mean", "diagonal is in your mean"),
             WrongAnswer(_of_shared(lambda s, w, C: (s >= w - 1).mean()), "at least, with the diagonal", "*or more* on the whole"),
             WrongAnswer(

@@ -7,6 +7,7 @@ from functools import cache
 from textwrap import fill
 from typing import Any, NamedTuple
 
+import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
@@ -55,7 +56,7 @@ def program_lab(*, live: bool = False) -> Playground:
         {"n_features": 12 if live else "12"},
     ]
     question = "Keep n_f = 16 and rho = 0.5, but make every class of 5 features instead of 2. What do Z and the accuracy do?"
-    return Playground(
+    return _ByNumbers(
         lambda n_features, density, **others: _compute_program(int(n_features), float(density), live=live, **others),
         _draw_program,
         controls,
@@ -65,6 +66,18 @@ def program_lab(*, live: bool = False) -> Playground:
         verdict=_verdict_program,
         size=(6.6, 4.9),
     )
+
+
+class _ByNumbers(Playground):
+    """A playground whose choices among numbers may be set by the number as well as by its text."""
+
+    def user_sets(self, **values: Any) -> str:
+        """Set controls as the browser does; ``n_features=8`` means the choice ``"8"``."""
+        for name, value in values.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and isinstance(self.controls[name], widgets.Dropdown):
+                values[name] = f"{value:g}"
+        return super().user_sets(**values)
 
 
 @cache
@@ -490,7 +503,7 @@ def _compute_set(method: str, alpha: float, picture: int) -> Reading:
         "coverage of held-out pictures": float(quality["coverage"]),
         "mean size": float(quality["size"]),
         "empty sets, sets of all species": f"{quality['empty']:.2f}, {quality['everything']:.2f}",
-        "coverage promised; 19 splits of 20 are above": _promise(found.rule, len(found.sets)),
+        "coverage promised; 19 splits of 20 are above": _promise(found.rule, len(found.sets), float(quality["coverage"])),
         "prediction, and the truth": f"{names[(f[row] @ W.T).argmax()]}, {names[y[row]]}",
         "what can be seen fits": _set_text(fits),
         "level, threshold": f"{'-' if found.rule.n_limit is None else found.rule.n_limit}, {found.rule.threshold:.2f}",
@@ -503,12 +516,13 @@ def _compute_set(method: str, alpha: float, picture: int) -> Reading:
     )
 
 
-def _promise(rule: chiqpm.Calibrated, n_test: int) -> str:
-    """What coverage is to be expected of a rule with an exact quantile."""
+def _promise(rule: chiqpm.Calibrated, n_test: int, found: float) -> str:
+    """What coverage is to be expected of a rule with an exact quantile, and whether this split is an unlucky one."""
     if rule.method.startswith("reference"):
         return "nothing"
     low = chiqpm.covered_reference(rule.n_scores, n_test, rule.alpha).ppf(0.05) / n_test
-    return f"{1 - rule.alpha:.2f}; {low:.2f}"
+    unlucky = " (this split is the unlucky one of 20)" if found < low else ""
+    return f"{1 - rule.alpha:.2f}; {low:.2f}{unlucky}"
 
 
 def _draw_set(reading: Reading, figure: FigureBase) -> None:
