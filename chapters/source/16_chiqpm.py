@@ -331,7 +331,7 @@ print(f"small: search {near.objective:.4f}, optimum {exact.objective:.4f}", end=
 print(f"proved by the search alone {near.bound:.4f}")
 
 # %% [markdown]
-# The search is a heuristic: 0.33 % below the optimum here, and on it in the three small instances below. Another seed or more patience gives another $Z$: the birds' program has 455.99 here, 454.17 in the stored experiment, 452.72 in the lab. What it *proves* is weaker still, most of all with redundancy, where its bound is a convex stand-in. The published solver needs a licence and, the authors say, more than 250 GB of memory at ImageNet's size. Ours on three invented families of tables $A$ (*low rank*: few hidden causes; *parts*: features are parts; *birds*: species have many kinds), stored (`make bench` repeats it):
+# The search is a heuristic: 0.33 % below the optimum here, and on it in the three small instances below. Another seed, or more patience, gives another $Z$. What it *proves* is weaker still, most of all with redundancy, where its bound is a convex stand-in. The published solver needs a licence and, the authors say, more than 250 GB of memory at ImageNet's size. Ours on three families of tables $A$ (*low rank*: few hidden causes, *parts*: features are parts, both invented; *birds*: real features of a trained network, each species cut into kinds), stored, in seconds of one processor (`make bench` repeats it):
 
 # %%
 programs = chiqpm_programs.results()

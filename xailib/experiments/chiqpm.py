@@ -5,7 +5,7 @@ per class, with and without the Feature Grounding Loss, one without redundancy, 
 A second dense network of the seed learns the ambiguous world, where no classifier can always be right; its binary networks
 calibrate prediction sets over 200 splits of new pictures. For one seed calibration and test are drawn afresh each time.
 
-Every part is kept in the cache folder, so that a killed run goes on where it stopped. About 25 minutes on one core.
+Every part is kept in the cache folder, so that a killed run goes on where it stopped. About an hour on one core.
 """
 
 from __future__ import annotations
